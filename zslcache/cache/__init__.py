@@ -1,0 +1,1 @@
+"""The feature stores: layout, writing, reading, loading and verifying."""

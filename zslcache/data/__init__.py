@@ -1,0 +1,1 @@
+"""What the images are: datasets, splits, attributes and word vectors."""

@@ -1,0 +1,1 @@
+"""Stage one: frozen encoders, decoding and the extraction loop."""

@@ -1,0 +1,1 @@
+"""Stage two: one zero-shot method, one file."""

@@ -1,0 +1,1 @@
+"""The verbs: what the commands do, built from the other parts."""
