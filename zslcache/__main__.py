@@ -1,0 +1,5 @@
+"""`python -m zslcache`."""
+
+from zslcache.cli.main import main
+
+main()
