@@ -12,6 +12,10 @@ from pathlib import Path, PurePosixPath
 
 from zslcache.errors import DataError, UsageError
 
+TEMPORARY = ".tmp"  # how unfinished files end
+
+# Anything with the buffer protocol; collections.abc.Buffer needs Python 3.12.
+Buffer = bytes | bytearray | memoryview
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -34,35 +38,101 @@ def check_relative(name: str) -> str:
     return name
 
 
+class Disk:
+    """The few operations by which anything durable reaches the disk, so that tests can make each of them fail."""
+
+    def write_atomic(self, path: Path, *chunks: Buffer, via: Path | None = None) -> None:
+        """Put `chunks` at `path`: temporary file, sync, rename, sync of the folder. Never a part, never unsynced.
+
+        The temporary file lies in `via`, a folder of the same file system; by default beside `path`.
+        """
+        self.make_folder(path.parent)
+        temporary = (via or path.parent) / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            try:
+                for chunk in chunks:
+                    self._write_all(descriptor, chunk)
+                self.sync(descriptor)
+            finally:
+                os.close(descriptor)
+            self.rename(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        self.sync_folder(path.parent)
+
+    def make_folder(self, folder: Path) -> None:
+        """Create `folder` and what is missing above it, durably."""
+        if not folder.is_dir():
+            self.make_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+            self.sync_folder(folder.parent)
+
+    def append(self, path: Path, data: Buffer) -> None:
+        """Add `data` at the end of `path` and sync it."""
+        created = not path.exists()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            self._write_all(descriptor, data)
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        if created:
+            self.sync_folder(path.parent)
+
+    def truncate(self, path: Path, size: int) -> None:
+        """Cut `path` to `size` bytes and sync it."""
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            os.ftruncate(descriptor, size)
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _write_all(self, descriptor: int, data: Buffer) -> None:
+        view = memoryview(data).cast("B")
+        while view:  # the system may take less than it is given
+            view = view[self.write(descriptor, view) :]
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        return os.write(descriptor, data)
+
+    def sync(self, descriptor: int) -> None:
+        os.fsync(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        os.replace(source, target)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make renames inside `folder` survive a power cut (folders cannot be opened outside POSIX)."""
+        if os.name == "posix":
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                self.sync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def write_atomic(path: Path, content: Buffer) -> None:
+    """Write `content` so that a reader sees the old file or the new one, never a part."""
+    Disk().write_atomic(path, content)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is synced and renamed over it."""
+    """Yield a temporary path beside `path`, for libraries that write files themselves; renamed over it on success."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}")
+    disk = Disk()
     try:
         yield temporary
         with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
+            disk.sync(file.fileno())
+        disk.rename(temporary, path)
+        disk.sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write `content` so that a reader sees the old file or the new one, never a part."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` survive a power cut (a no-op where folders cannot be opened)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def sha256_file(path: Path) -> str:

@@ -1,0 +1,50 @@
+"""Rows of one stored array, read through memory maps of its shards."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64, Shaped
+
+from zslcache.cache.layout import ArraySpec, map_rows
+from zslcache.errors import DamageError
+
+MAX_MAPS = 4096  # far below Linux's default limit of 65,530 maps per process
+
+
+class ArrayReader:
+    """Random access to the rows of one array; each shard is mapped and its index checked when first touched."""
+
+    def __init__(self, group: Path, spec: ArraySpec) -> None:
+        self.group = group
+        self.spec = spec
+        self._maps: OrderedDict[int, Shaped[np.ndarray, "rows bytes"]] = OrderedDict()
+
+    def gather(self, rows: Int64[np.ndarray, " rows"]) -> Shaped[np.ndarray, "rows ..."]:
+        """The given rows in the given order, copied into a new array."""
+        out = np.empty((len(rows), self.spec.row_bytes), np.uint8)
+        shards, local = np.divmod(rows, self.spec.shard_rows)
+        for shard in np.unique(shards):
+            here = shards == shard
+            out[here] = self._map(int(shard))[local[here]]
+        return out.view(self.spec.numpy_dtype).reshape(len(rows), *self.spec.row_shape)
+
+    def _map(self, shard: int) -> Shaped[np.ndarray, "rows bytes"]:
+        if shard in self._maps:
+            self._maps.move_to_end(shard)
+            return self._maps[shard]
+        path = self.group / self.spec.file(shard)
+        try:
+            data = np.memmap(path, np.uint8, mode="r")
+        except (OSError, ValueError) as error:
+            raise DamageError(
+                f"{path} was committed but cannot be read: {error}.",
+                "Find the damage with zslcache cache verify, mend it with zslcache cache repair.",
+            ) from error
+        rows, _ = map_rows(self.spec, shard, data)
+        self._maps[shard] = rows
+        if len(self._maps) > MAX_MAPS:
+            self._maps.popitem(last=False)
+        return rows
