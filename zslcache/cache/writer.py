@@ -33,9 +33,16 @@ def create_store(
     provenance: Mapping[str, Any],
     disk: Disk | None = None,
 ) -> FeatureStore:
-    """An empty store for the named images; features are added by its writer."""
+    """An empty store for the named images, or the one that is there already; features are added by its writer."""
     disk = disk or Disk()
     disk.make_folder(path / TMP)
+    with writer_lock(path / LOCK, wait=True):  # of two processes that begin the same store, the second finds it made
+        if not (path / MANIFEST).exists():
+            _create(path, spec, image_names, provenance, disk)
+    return FeatureStore.open(path)
+
+
+def _create(path: Path, spec: StoreSpec, image_names: Sequence[str], provenance: Mapping[str, Any], disk: Disk) -> None:
     (path / JOURNAL).unlink(missing_ok=True)  # without a manifest it belonged to no store
     names = "".join(f"{name}\n" for name in image_names).encode()
     disk.write_atomic(path / IMAGES, names)
@@ -45,7 +52,6 @@ def create_store(
     disk.write_atomic(path / GROUP / "zarr.json", _json(group))
     store = FeatureStore(path, {**attributes, "arrays": {}})
     _declare(store, [store.array_spec(HASH, [32], "uint8")], disk)
-    return store
 
 
 @contextmanager
