@@ -13,7 +13,7 @@ from zslcache.errors import UsageError
 from zslcache.extract.backbones import Backbone
 from zslcache.extract.pool import pool_attention, pool_tokens
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ATTENTION = ("rollout", "cls_attention")
 GRIDS = ("tokens", "patches")
 
@@ -32,7 +32,7 @@ class Encoder:
     ) -> None:
         self.backbone = backbone.to(device).eval()
         self.device = device
-        self.precision = PRECISIONS[precision]
+        self.precision = DTYPES[precision]
         self.pool = pool
         self.keep = keep
         self.forward = torch.compile(self.backbone) if compiled else self.backbone
