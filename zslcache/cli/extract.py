@@ -14,8 +14,6 @@ from zslcache.errors import UsageError
 if TYPE_CHECKING:
     import rich.console
 
-    from zslcache.pipelines.extract import Report
-
 PANEL = "Stage one: features"
 
 
@@ -42,7 +40,7 @@ def extract(
     workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads; one per core by default.")] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Take only this many images, spread evenly; they get a store of their own."),
+        typer.Option(min=1, help="Take only this many images, spread evenly; they get their own store."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be used.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait when another process writes to the store.")] = False,
@@ -52,7 +50,7 @@ def extract(
 
     Running it again resumes; asking for further features adds them to the same store.
     """
-    chosen = _choices({"pool": pool, "store_dtype": store_dtype, "precision": precision})
+    _check_choices({"--pool": pool, "--store-dtype": store_dtype, "--precision": precision})
     if batch_size != "auto" and not (batch_size.isdigit() and int(batch_size)):
         raise UsageError(f"--batch-size {batch_size} is neither a positive number nor auto.", "--batch-size 64")
     names = [name.strip() for name in backbone.split(",") if name.strip()]
@@ -61,8 +59,8 @@ def extract(
 
     from zslcache.data import registry
     from zslcache.extract.backbones import build_backbone
-    from zslcache.pipelines.extract import Settings
     from zslcache.pipelines.extract import extract as run
+    from zslcache.pipelines.store_for import Settings
 
     data = registry.load(console.home, dataset)
     if limit is not None:
@@ -72,7 +70,9 @@ def extract(
     source = weights if weights in (None, "random") else Path(str(weights))
     backbones = [build_backbone(name, wanted, weights=source, model_args=arguments, hub_dir=hub_dir) for name in names]
     settings = Settings(
-        **chosen,
+        store_dtype=store_dtype,
+        precision=precision,
+        pool=pool,
         device=device,
         batch_size=None if batch_size == "auto" else int(batch_size),
         workers=workers,
@@ -82,21 +82,22 @@ def extract(
     )
     reports = run(console.home, data, backbones, settings, console)
     documents = [report.document() for report in reports]
-    console.result(
-        documents[0] if len(documents) == 1 else documents, lambda out: [_show(report, out) for report in reports]
-    )
+
+    def show(out: rich.console.Console) -> None:
+        for document in documents:
+            _show(document, out)
+
+    console.result(documents[0] if len(documents) == 1 else documents, show)
 
 
-def _choices(given: dict[str, str]) -> dict[str, str]:
-    """The given values, if each is one of those its option knows."""
+def _check_choices(given: dict[str, str]) -> None:
+    """Refuse a value that its option does not know."""
     from zslcache.cache.spec import POOLS, PRECISIONS, STORE_DTYPES
 
-    known = {"pool": POOLS, "store_dtype": STORE_DTYPES, "precision": ("auto", *PRECISIONS)}
-    for name, value in given.items():
-        if value not in known[name]:
-            option = "--" + name.replace("_", "-")
-            raise UsageError(f"{option} {value} does not exist.", f"Choose one of {', '.join(known[name])}.")
-    return given
+    known = {"--pool": POOLS, "--store-dtype": STORE_DTYPES, "--precision": ("auto", *PRECISIONS)}
+    for option, value in given.items():
+        if value not in known[option]:
+            raise UsageError(f"{option} {value} does not exist.", f"Choose one of {', '.join(known[option])}.")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -106,14 +107,13 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _show(report: Report, out: rich.console.Console) -> None:
-    document: dict[str, Any] = report.document()
+def _show(document: dict[str, Any], out: rich.console.Console) -> None:
+    speed = f"{document['seconds']:.1f} s ({document['images_per_second']:,.0f} images/s)"
     for name, feature in document["features"].items():
         shape = " x ".join(map(str, feature["shape"]))
         out.print(f"{name:<14} {shape:<18} {feature['dtype']:<8} {feature['bytes'] / 1e6:,.1f} MB", markup=False)
     out.print(
-        f"{document['images']:,} images in {document['seconds']:.1f} s ({document['images_per_second']:,.0f} images/s), "
-        f"{document['resumed']:,} were there already: {document['store']}",
+        f"{document['images']:,} images in {speed}, {document['resumed']:,} were there already: {document['store']}",
         markup=False,
     )
     for skipped in document["skipped"][:10]:
