@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from zslcache.data import registry
 from zslcache.data.dataset import Dataset, FolderImages, Indices, Semantics, Split, draw_val_classes, stratified
 from zslcache.data.folder_images import TRAINVAL, Entry, find_images, list_images
 from zslcache.data.spreadsheet import SEEN, ClassSheet, read_attributes, read_classes
-from zslcache.data.wordvectors import attribute_vectors, fill_rows
+from zslcache.data.wordvectors import AttributeVectors, attribute_vectors, fill_rows
 from zslcache.errors import DataError, NotFoundError, UsageError
 from zslcache.files import check_name, sha256_file
 from zslcache.home import Home
@@ -38,48 +39,26 @@ def prepare_folder(
     """
     check_name("dataset", name)
     _must_exist(images, classes, attributes, images_csv)
-    problems: list[str] = []
-    sheet = read_classes(classes, problems)
-    if sheet is None:
-        raise _refusal(name, problems)
-    groups, vectors = read_attributes(attributes, sheet.attribute_names, problems) if attributes else ((), None)
-    if vectors is not None and word_vectors is not None:
-        raise UsageError(f"{attributes} has vectors, and word vectors are given too.", "Give one of the two.")
-    if images_csv:
-        entries = list_images(images, images_csv, sheet, problems)
-    else:
-        entries = find_images(images, sheet, problems, progress)
-    if problems:
-        raise _refusal(name, problems)
-    for pair in _twins(sheet):
-        progress.line(f"Note: {pair} have the same attributes; no method can tell them apart.")
-
-    labels = np.array([entry.label for entry in entries], dtype=np.int64)
-    split = _split(entries, labels, sheet, seed)
+    own = _read(name, images, classes, attributes, images_csv, progress)
+    labels = np.array([entry.label for entry in own.entries], dtype=np.int64)
+    split = _split(own, labels, seed)
     if not len(split.test_seen):
         raise _refusal(name, ["no image is left for test_seen: at least one seen class needs 3 images"])
+    tables = {"classes": classes, "attributes": attributes, "images": images_csv}
     provenance = {"source": "folder", "seed": str(seed)}
-    provenance |= {path.name: f"sha256:{sha256_file(path)}" for path in (classes, attributes, images_csv) if path}
+    provenance |= {key: f"{path.name} sha256:{sha256_file(path)}" for key, path in tables.items() if path}
     if word_vectors is not None:
-        vectors, report = attribute_vectors(sheet.attribute_names, word_vectors, progress)
-    elif vectors is not None:
-        vectors, report = fill_rows(sheet.attribute_names, vectors, str(attributes))
-    else:
-        report = None
-    if report is not None:
-        provenance["attribute_vectors"] = report.source
-        for fill in report.fills:
-            progress.line(f"Note: {fill}.")
+        provenance["attribute_vectors"] = str(word_vectors)
     dataset = Dataset(
         name=name,
-        images=FolderImages(images.absolute(), tuple(entry.path.decode() for entry in entries)),
+        images=FolderImages(images.absolute(), tuple(entry.path.decode() for entry in own.entries)),
         labels=labels,
         semantics=Semantics(
-            class_names=sheet.names,
-            class_attributes=sheet.attributes,
-            attribute_names=sheet.attribute_names,
-            attribute_groups=groups,
-            attribute_vectors=vectors,
+            class_names=own.sheet.names,
+            class_attributes=own.sheet.attributes,
+            attribute_names=own.sheet.attribute_names,
+            attribute_groups=own.groups,
+            attribute_vectors=_vectors(own, word_vectors, progress),
             seen=split.seen,
             unseen=split.unseen,
         ),
@@ -88,6 +67,50 @@ def prepare_folder(
     )
     registry.register(home, dataset)
     return dataset
+
+
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """What the folder and its tables say, after every check between them."""
+
+    sheet: ClassSheet
+    groups: tuple[str, ...]
+    vectors: AttributeVectors | None
+    entries: list[Entry]
+
+
+def _read(
+    name: str, images: Path, classes: Path, attributes: Path | None, images_csv: Path | None, progress: Progress
+) -> _Own:
+    problems: list[str] = []
+    sheet = read_classes(classes, problems)
+    if sheet is None:
+        raise _refusal(name, problems)
+    groups, vectors = read_attributes(attributes, sheet.attribute_names, problems) if attributes else ((), None)
+    if images_csv:
+        entries = list_images(images, images_csv, sheet, problems)
+    else:
+        entries = find_images(images, sheet, problems, progress)
+    if problems:
+        raise _refusal(name, problems)
+    for pair in _twins(sheet):
+        progress.line(f"Note: {pair} have the same attributes; no method can tell them apart.")
+    return _Own(sheet, groups, vectors, entries)
+
+
+def _vectors(own: _Own, source: Path | str | None, progress: Progress) -> AttributeVectors | None:
+    names = own.sheet.attribute_names
+    if own.vectors is not None and source is not None:
+        raise UsageError("The attributes table has vectors, and word vectors are given too.", "Give one of the two.")
+    if source is not None:
+        vectors, report = attribute_vectors(names, source, progress)
+    elif own.vectors is not None:
+        vectors, report = fill_rows(names, own.vectors, "the attributes table")
+    else:
+        return None
+    for fill in report.fills:
+        progress.line(f"Note: {fill}.")
+    return vectors
 
 
 def _must_exist(images: Path, *tables: Path | None) -> None:
@@ -112,10 +135,10 @@ def _twins(sheet: ClassSheet) -> list[str]:
     ]
 
 
-def _split(entries: Sequence[Entry], labels: Indices, sheet: ClassSheet, seed: int) -> Split:
+def _split(own: _Own, labels: Indices, seed: int) -> Split:
     """The parts that images.csv names; else a share of every seen class's images is test_seen."""
-    seen = np.flatnonzero([kind == SEEN for kind in sheet.kinds])
-    parts = np.array([entry.part for entry in entries])
+    seen = np.flatnonzero([kind == SEEN for kind in own.sheet.kinds])
+    parts = np.array([entry.part for entry in own.entries])
     val_classes = draw_val_classes(seen, min(max(round(len(seen) * VAL_SHARE), 1), len(seen) - 1), seed)
     if not parts.any():
         is_seen = np.isin(labels, seen)

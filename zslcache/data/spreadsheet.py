@@ -121,7 +121,7 @@ def _varied_matrix(
     """As `_matrix`; a column that is the same for every class tells no class from another and is a problem."""
     matrix = _matrix(rows, columns, problems)
     if len(rows) > 1:
-        for j in np.flatnonzero((matrix == matrix[:1]).all(axis=0)):
+        for j in np.flatnonzero((matrix == matrix[:1]).all(axis=0)).tolist():
             problems.append(
                 f"{file}: column {columns[j]!r} is {matrix[0, j]:g} for every class and tells none apart; remove it"
             )
