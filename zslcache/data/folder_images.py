@@ -38,10 +38,11 @@ def find_images(root: Path, sheet: ClassSheet, problems: list[str], progress: Pr
     entries: list[Entry] = []
     loose = 0
     top = _listing(root, problems)
+    inside = frozenset({os.path.realpath(root)})
     with progress.task("Looking for images", len(top), "folders") as task:
         for item in top:
             if item.is_dir():
-                paths = list(_walk(item.path, frozenset(), problems))
+                paths = list(_walk(item.path, inside, problems))
                 label = label_of.get(normalize("NFC", item.name))
                 if label is not None:
                     entries += [Entry(path, label) for path in _relative(root, paths, problems)]
