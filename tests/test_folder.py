@@ -159,10 +159,10 @@ def test_each_problem_has_its_message(tmp_path: Path, old: str, new: str, expect
         assert any(expected in problem for problem in problems(tmp_path, CLASSES.replace(old, new)))
 
 
-def test_a_constant_column_is_named(tmp_path: Path) -> None:
-    table = CLASSES.replace("\n", ",2\n").replace("wings,2", "wings,legs")
+def test_constant_columns_are_named(tmp_path: Path) -> None:
+    table = CLASSES.replace("\n", ",2,0\n").replace("wings,2,0", "wings,legs,fins")
     assert problems(tmp_path, table) == (
-        "classes.csv: column 'legs' is 2 for every class and tells none apart; remove it",
+        "classes.csv: the same for every class, so they tell none apart; remove these columns: 'legs', 'fins'",
     )
 
 
@@ -391,3 +391,11 @@ def test_any_tables_give_a_dataset_or_a_clear_refusal(
     except (DataError, UsageError):
         return
     assert registry.load(home, "mine").fingerprint == dataset.fingerprint
+
+
+def test_the_example_of_the_page_works(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "own-data.md").read_text(encoding="utf-8")
+    tables = [re.sub("^    ", "", block, flags=re.M) for block in re.findall(r"(?:^    .+\n)+", page, flags=re.M)]
+    classes, attributes = (next(t for t in tables if t.startswith(start)) for start in ("class,split", "attribute,"))
+    dataset = prepare(tmp_path, classes, attributes=attributes)
+    assert dataset.semantics.attribute_groups == ("parts", "parts", "parts")

@@ -120,9 +120,8 @@ def _varied_matrix(
 ) -> Float32[np.ndarray, "rows columns"]:
     """As `_matrix`; a column that is the same for every class tells no class from another and is a problem."""
     matrix = _matrix(rows, columns, problems)
-    if len(rows) > 1:
-        for j in np.flatnonzero((matrix == matrix[:1]).all(axis=0)).tolist():
-            problems.append(
-                f"{file}: column {columns[j]!r} is {matrix[0, j]:g} for every class and tells none apart; remove it"
-            )
+    constant = np.flatnonzero((matrix == matrix[:1]).all(axis=0)).tolist() if len(rows) > 1 else []
+    if constant:
+        listed = ", ".join(repr(columns[j]) for j in constant)
+        problems.append(f"{file}: the same for every class, so they tell none apart; remove these columns: {listed}")
     return matrix
