@@ -67,8 +67,7 @@ def extract(
         data = data.spread(limit)
     wanted = [name.strip() for name in features.split(",") if name.strip()]
     arguments = dict(_pair(text) for text in model_arg or [])
-    source = weights if weights in (None, "random") else Path(str(weights))
-    backbones = [build_backbone(name, wanted, weights=source, model_args=arguments, hub_dir=hub_dir) for name in names]
+    backbones = [build_backbone(name, wanted, weights=weights, model_args=arguments, hub_dir=hub_dir) for name in names]
     settings = Settings(
         store_dtype=store_dtype,
         precision=precision,
