@@ -112,7 +112,7 @@ def _clip(name: str, model: str, port: str, facts: Facts) -> Spec:
 
 def _nano(name: str, model: str, facts: Facts, model_args: Mapping[str, Value]) -> Spec:
     # Without a border: the drawings already fill their 96 pixels.
-    transform: dict[str, Value] = {"size": 96, "resize": 96}
+    transform: dict[str, Value] = {"size": 96, "resize": 96, "mean": 0.5, "std": 0.5}
     return Spec(
         name,
         "timm",
@@ -173,14 +173,14 @@ _ALL = (
     _nano(
         "nano_vit",
         "vit_tiny_patch16_224",
-        Facts(192, 12, 96, 6, 2_734_656, _NANO, "", "Apache-2.0"),
-        {"img_size": 96, "patch_size": 8, "embed_dim": 192, "depth": 6, "num_heads": 3},
+        Facts(160, 8, 96, 6, 1_935_840, _NANO, "", "Apache-2.0"),
+        {"img_size": 96, "patch_size": 12, "embed_dim": 160, "depth": 6, "num_heads": 5},
     ),
     _nano(
         "nano_resnet",
         "resnet18",
-        Facts(256, 6, 96, 0, 2_814_976, _NANO, "", "Apache-2.0"),
-        {"channels": (32, 64, 128, 256), "output_stride": 16},
+        Facts(192, 6, 96, 0, 1_958_272, _NANO, "", "Apache-2.0"),
+        {"channels": (32, 64, 128, 192), "output_stride": 16},
     ),
 )
 CATALOGUE: Mapping[str, Spec] = {spec.name: spec for spec in _ALL}
