@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,38 @@ if TYPE_CHECKING:
     import rich.console
 
 PANEL = "Stage one: features"
+
+
+@command(panel=PANEL)
+def backbones(console: Console) -> None:
+    """List the named encoders: what they give, what they were trained on, whether their weights are here."""
+    from zslcache.extract.catalogue import ANY_OTHER, CATALOGUE, offered
+    from zslcache.extract.locate import weights_available
+
+    rows: list[dict[str, Any]] = []
+    for name, spec in CATALOGUE.items():
+        assert spec.facts is not None, "every catalogued backbone has facts"
+        where = weights_available(spec)
+        row = asdict(spec.facts) | {"name": name, "source": spec.source, "model": spec.model}
+        rows.append(row | {"weights": str(spec.weights), "here": str(where or ""), "features": offered(spec)})
+
+    def show(out: rich.console.Console) -> None:
+        from rich.table import Table
+
+        table = Table(box=None, header_style="bold")
+        for title in ("backbone", "from", "width", "grid", "px", "blocks", "params", "trained on", "licence", "here"):
+            table.add_column(title, no_wrap=title != "trained on")
+        for row in rows:
+            numbers = (str(row["width"]), f"{row['grid']}x{row['grid']}", str(row["px"]), str(row["blocks"] or "CNN"))
+            millions = f"{row['parameters'] / 1e6:.1f} M"
+            leak = " [yellow](may have seen unseen classes)[/]" if row["leak"] else ""
+            training = row["pretraining"] + leak
+            here = "yes" if row["here"] else "no"
+            table.add_row(row["name"], row["source"], *numbers, millions, training, row["licence"], here)
+        out.print(table)
+        out.print(ANY_OTHER, markup=False)
+
+    console.result(rows, show)
 
 
 @command(panel=PANEL)
