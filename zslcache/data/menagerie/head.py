@@ -92,7 +92,7 @@ def _mane(a: Artist, x: float, y: float, r: float) -> None:
     if a.has("mane"):
         mane = a.field(1.5)
         along_neck = a.has("pointed ears", "long ears", "long neck")
-        ridge = ((0.3, -1.05), (-0.25, -1.0), (-0.65, -0.65), (-0.95, -0.15), (-1.2, 0.4), (-1.5, 0.95))
+        ridge = ((0.25, -1.3), (-0.4, -1.2), (-0.9, -0.9), (-1.25, -0.35), (-1.5, 0.25), (-1.8, 0.85))
         for dx, dy in (
             ridge
             if along_neck

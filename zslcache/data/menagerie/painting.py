@@ -37,11 +37,25 @@ class Painting:
 
 def paint(species: Species, number: int, seed: int = 0) -> Painting:
     """Image `number` of a species; it depends on nothing but these arguments."""
+    canvas, traits, dice = compose(species, number, seed)
+    cast = np.array([dice.uniform(0.88, 1.12) for _ in range(3)], dtype=np.float32).reshape(3, 1, 1)
+    canvas.pixels *= cast * np.float32(dice.uniform(0.8, 1.12))
+    noise = dice.noise((3, SIDE, SIDE)) * np.float32(dice.uniform(2, 9))
+    local = canvas.boxes(len(LOCAL))
+    boxes = np.full((len(NAMES), 4), -1, dtype=np.int16)
+    boxes[_LOCAL_COLUMNS] = local
+    attributes = np.array([name in traits for name in NAMES])
+    attributes[_LOCAL_COLUMNS] &= local[:, 0] >= 0  # what is hidden entirely is not in the image
+    return Painting(canvas.finish(noise), attributes, boxes)
+
+
+def compose(species: Species, number: int, seed: int = 0) -> tuple[Canvas, frozenset[str], Dice]:
+    """The drawing before the camera adds a cast and noise; with the animal's traits, and the dice for what follows."""
     dice = Dice("menagerie", VERSION, seed, species.name, number)
     traits = species.sample(dice)
     canvas = Canvas()
     habitat = next(name for name in HABITATS if name in traits)
-    scene = Scene(canvas, dice, habitat, "at night" in traits, dice.uniform(34, 56))
+    scene = Scene(canvas, dice, habitat, "at night" in traits, dice.uniform(28, 60))
     frame = _place(traits, dice)
     below = "fish-shaped" in traits
     if below:
@@ -58,8 +72,9 @@ def paint(species: Species, number: int, seed: int = 0) -> Painting:
     if "swimming" in traits and not below:
         scene.water_line(frame.point(0, -7.5 if plan != "reptile-shaped" else -5)[1])
     scene.front()
-    _light(canvas, dice, scene.night)
-    return _finish(canvas, dice, traits)
+    if scene.night:
+        canvas.pixels *= np.array((0.6, 0.66, 0.9), dtype=np.float32).reshape(3, 1, 1)
+    return canvas, traits, dice
 
 
 def _place(traits: frozenset[str], dice: Dice) -> Frame:
@@ -68,13 +83,14 @@ def _place(traits: frozenset[str], dice: Dice) -> Frame:
     scale = dice.uniform(0.86, 1.24) * (0.8 if "small" in traits else 1.22 if "large" in traits else 1.0)
     height = _HEIGHT[plan] + 16 * ("long neck" in traits) + 8 * ("long legs" in traits) + 14 * ("antlers" in traits)
     scale = min(scale, 84 / height)
-    low = dice.uniform(78, 91)
+    low = dice.uniform(72, 92)
     if "flying" in traits:
         low = dice.uniform(52, 74)
     elif plan == "fish-shaped":
         low = 48 + 10 * scale + dice.uniform(-14, 14)
     low = max(low, height * scale + 4)
-    middle = 48 + dice.uniform(-14, 14)
+    room = max(46 - 27 * scale, 4.0)
+    middle = 48 + dice.uniform(-room, room)
     return Frame(middle, min(low, 93.0), scale, dice.choose((-1.0, 1.0)), unit(1, dice.uniform(-0.1, 0.1)))
 
 
@@ -104,18 +120,3 @@ def _companions(artist: Artist, scene: Scene, plan: str) -> None:
         r, g, b = (c + (h - c) * 0.25 for c, h in zip(colour, scene.haze, strict=True))
         scene.canvas.paint(other, (r, g, b), rim=artist.rim)
 
-
-def _light(canvas: Canvas, dice: Dice, night: bool) -> None:
-    """The colour and the strength of the light."""
-    cast = [dice.uniform(0.88, 1.12) * (dark if night else 1.0) for dark in (0.6, 0.66, 0.9)]
-    canvas.pixels *= np.array(cast, dtype=np.float32).reshape(3, 1, 1) * np.float32(dice.uniform(0.8, 1.12))
-
-
-def _finish(canvas: Canvas, dice: Dice, traits: frozenset[str]) -> Painting:
-    noise = dice.noise((3, SIDE, SIDE)) * np.float32(dice.uniform(2, 9))
-    local = canvas.boxes(len(LOCAL))
-    boxes = np.full((len(NAMES), 4), -1, dtype=np.int16)
-    boxes[_LOCAL_COLUMNS] = local
-    attributes = np.array([name in traits for name in NAMES])
-    attributes[_LOCAL_COLUMNS] &= local[:, 0] >= 0  # what is hidden entirely is not in the image
-    return Painting(canvas.finish(noise), attributes, boxes)

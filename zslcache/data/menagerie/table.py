@@ -28,7 +28,7 @@ goat: white body .6, grey body .2, brown body .2, curved horns .9, mane .2, shor
 hedgehog: small, stout .6, short legs, brown body .8, grey body .2, spines, long snout .7, round ears .4, in forest
     .45, at night .5
 horse: large .6, brown body .6, black body .2, white body .2, mane, long tail .4, bushy tail .5, long legs .7,
-    pointed ears .6, long snout .4, running .5, on a farm .38, in grassland .22
+    pointed ears, long snout .4, running .5, on a farm .38, in grassland .22
 leopard: orange body .9, brown body .1, spotted, slender .6, long tail, round ears .8, pale belly .5, running .4, in
     forest .3, in grassland .3, at night .3
 lion: large .7, orange body .6, brown body .4, mane (m), long tail, round ears, in grassland .52, in a group .4
@@ -52,7 +52,7 @@ squirrel: small, orange body .5, brown body .3, grey body .2, bushy tail, pale b
 tiger: large .7, orange body, striped, pale belly .7, round ears, long tail, running .3, in forest .45, in water .15
 wolf: grey body .8, black body .2, bushy tail .8, pointed ears, long snout, pale belly .5, running .4, in forest .3,
     in snow .3, in a group .5, at night .3
-zebra: large .3, white body, striped, mane, long tail .5, pointed ears .6, running .4, in grassland .6, in a group
+zebra: large .3, white body, striped, mane, long tail .5, pointed ears, running .4, in grassland .6, in a group
     .6
 [bird-shaped]
 crow: small .4, black body, long beak .3, flying .4, in grassland .22, on a farm .22, in a group .4
