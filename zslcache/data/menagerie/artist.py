@@ -39,7 +39,8 @@ class Artist:
     def of(cls, canvas: Canvas, frame: Frame, traits: Set[str], dice: Dice) -> Artist:
         """An artist with the animal's own shade of its colour."""
         name = next(name for name in COLOURS if name in traits)
-        red, green, blue = (min(dice.around(part, 0.06), 252.0) for part in _BODY[name])
+        light = dice.around(1.0, 0.09)
+        red, green, blue = (min(light * dice.around(part, 0.03), 252.0) for part in _BODY[name])
         colour = (red, green, blue)
         dark = (225, 222, 214) if name == "black body" else mix(mix(INK, (92, 52, 30), dice.uniform()), colour, 0.08)
         return cls(canvas, frame, traits, dice, colour, dark, mix(colour, INK, 0.78))

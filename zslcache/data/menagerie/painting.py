@@ -67,13 +67,12 @@ def compose(species: Species, number: int, seed: int = 0) -> tuple[Canvas, froze
     if "in a group" in traits:
         _companions(artist, scene, plan)
     if not below:
-        _ground_shadow(artist, scene)
+        _ground(artist, scene)
     _PLAN[plan](artist)
-    if "swimming" in traits and not below:
-        scene.water_line(frame.point(0, -7.5 if plan != "reptile-shaped" else -5)[1])
+    _water(artist, scene)
     scene.front()
     if scene.night:
-        canvas.pixels *= np.array((0.6, 0.66, 0.9), dtype=np.float32).reshape(3, 1, 1)
+        canvas.pixels *= np.array((0.7, 0.76, 0.98), dtype=np.float32).reshape(3, 1, 1)
     return canvas, traits, dice
 
 
@@ -94,11 +93,23 @@ def _place(traits: frozenset[str], dice: Dice) -> Frame:
     return Frame(middle, min(low, 93.0), scale, dice.choose((-1.0, 1.0)), unit(1, dice.uniform(-0.1, 0.1)))
 
 
-def _ground_shadow(artist: Artist, scene: Scene) -> None:
-    if not artist.has("flying", "swimming"):
+def _ground(artist: Artist, scene: Scene) -> None:
+    """The animal's shadow on the ground."""
+    if not artist.has("flying", "swimming", "in water"):
         x, y = artist.frame.point(0, 0)
         oval = scene.field().ellipse((x, y), (19 * artist.frame.scale, 2.6 * artist.frame.scale))
         scene.canvas.paint(oval, (40, 50, 50), opacity=0.3)
+
+
+def _water(artist: Artist, scene: Scene) -> None:
+    """What of the animal is under water: its lower half when it swims, its feet when it wades."""
+    if artist.has("fish-shaped", "flying") or not artist.has("in water"):
+        return
+    scale = artist.frame.scale
+    if artist.has("swimming"):
+        scene.water_line(artist.frame.point(0, -5.0 if artist.has("reptile-shaped") else -7.5)[1])
+    else:
+        scene.shallows(artist.frame.point(0, -0.5), 22 * scale, 2.8 * scale)
 
 
 def _companions(artist: Artist, scene: Scene, plan: str) -> None:
@@ -119,4 +130,3 @@ def _companions(artist: Artist, scene: Scene, plan: str) -> None:
             other.polygon([(x - side * 3 * size, y - 4 * size), (tip, y - 6.5 * size), (tip, y - 1.5 * size)])
         r, g, b = (c + (h - c) * 0.25 for c, h in zip(colour, scene.haze, strict=True))
         scene.canvas.paint(other, (r, g, b), rim=artist.rim)
-

@@ -99,11 +99,12 @@ def _empty_truth(count: int) -> InstanceTruth:
 
 def _dataset(images: FolderImages, size: int, seed: int, truth: InstanceTruth, provenance: dict[str, str]) -> Dataset:
     labels = np.repeat(np.arange(len(real_species())), size)
-    split = _split(labels, seed)
+    split = split_of(labels, seed)
     return Dataset(NAME, images, labels, _semantics(split), split, provenance, truth)
 
 
-def _split(labels: Int64[np.ndarray, " images"], seed: int) -> Split:
+def split_of(labels: Int64[np.ndarray, " images"], seed: int) -> Split:
+    """Ten fixed unseen classes; of every seen class a fifth for testing; ten seen classes for validation."""
     unseen = [row for row, species in enumerate(real_species()) if species.name in UNSEEN]
     is_unseen = np.isin(labels, unseen)
     trainval, test_seen = stratified(labels, np.flatnonzero(~is_unseen), _TEST_SHARE, seed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zslcache.data.menagerie.canvas import Canvas
 from zslcache.data.menagerie.dice import Dice
-from zslcache.data.menagerie.raster import SIDE, Colour, Field, Frame, mix
+from zslcache.data.menagerie.raster import SIDE, Colour, Field, Frame, Point, mix
 
 _SKY: tuple[tuple[Colour, Colour], ...] = (
     ((120, 190, 236), (214, 238, 250)),
@@ -119,6 +119,12 @@ class Scene:
         depth = self.field().polygon([(-5, y), (101, y), (101, 101), (-5, 101)])
         self.canvas.paint(depth, mix(far, near, 0.6), opacity=0.88)
         self.ripples(y)
+
+    def shallows(self, at: Point, wide: float, high: float) -> None:
+        """Water around the feet of what stands in it."""
+        far, near = _GROUND["in water"]
+        rings = self.field().ellipse(at, (wide, high))
+        self.canvas.paint(rings, mix(far, near, 0.35), rim=mix(far, (240, 248, 252), 0.6), opacity=0.8)
 
     def ripples(self, low: float) -> None:
         lines = self.field()
