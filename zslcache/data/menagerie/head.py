@@ -108,21 +108,22 @@ def _mane(a: Artist, x: float, y: float, r: float) -> None:
 
 def _snout(a: Artist, skull: Field, x: float, y: float, r: float) -> None:
     if a.has("trunk"):
-        bend = ((x + 0.6 * r, y + 0.2 * r), (x + 2.2 * r, y + 0.5 * r), (x + 1.7 * r, y + 2.5 * r))
-        trunk = a.field().curve(bend, 0.55 * r, 0.3 * r)
-        skull.curve(bend, 0.55 * r, 0.3 * r)
-        a.mark(trunk, "trunk")
+        skull.curve(_trunk(x, y, r), 0.55 * r, 0.3 * r)
     elif a.has("long snout"):
         skull.taper((x + 0.4 * r, y + 0.3 * r), 0.6 * r, (x + 2.2 * r, y + 0.55 * r), 0.3 * r)
     elif not a.has("fish-shaped"):
         skull.taper((x + 0.4 * r, y + 0.3 * r), 0.55 * r, (x + 1.1 * r, y + 0.4 * r), 0.48 * r)
 
 
+def _trunk(x: float, y: float, r: float) -> tuple[Point, Point, Point]:
+    return (x + 0.6 * r, y + 0.2 * r), (x + 2.2 * r, y + 0.5 * r), (x + 1.7 * r, y + 2.5 * r)
+
+
 def _nose(a: Artist, x: float, y: float, r: float) -> None:
     """What is on the snout: a nose, a nose horn, tusks."""
     reach, drop = (2.3, 0.5) if a.has("long snout") else (1.45, 0.3)
     if a.has("trunk"):
-        reach = 1.2
+        a.mark(a.field().curve(_trunk(x, y, r), 0.55 * r, 0.3 * r), "trunk")
     elif a.has("flat snout"):
         plate = mix(a.colour, (242, 150, 160), 0.7)
         a.paint(a.field().ellipse((x + 1.5 * r, y + 0.4 * r), (0.36 * r, 0.62 * r)), plate, "flat snout")

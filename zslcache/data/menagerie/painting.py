@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int16, UInt8
 
+from zslcache.data.menagerie import habitat
 from zslcache.data.menagerie.artist import Artist
 from zslcache.data.menagerie.bird import bird
 from zslcache.data.menagerie.canvas import Canvas
@@ -54,14 +55,11 @@ def compose(species: Species, number: int, seed: int = 0) -> tuple[Canvas, froze
     dice = Dice("menagerie", VERSION, seed, species.name, number)
     traits = species.sample(dice)
     canvas = Canvas()
-    habitat = next(name for name in HABITATS if name in traits)
-    scene = Scene(canvas, dice, habitat, "at night" in traits, dice.uniform(28, 60))
+    home = next(name for name in HABITATS if name in traits)
+    scene = Scene(canvas, dice, home, "at night" in traits, dice.uniform(28, 60))
     frame = _place(traits, dice)
     below = "fish-shaped" in traits
-    if below:
-        scene.under_water()
-    else:
-        scene.behind()
+    (habitat.under_water if below else habitat.behind)(scene)
     artist = Artist.of(canvas, frame, traits, dice)
     plan = next(name for name in PLANS if name in traits)
     if "in a group" in traits:
@@ -70,7 +68,7 @@ def compose(species: Species, number: int, seed: int = 0) -> tuple[Canvas, froze
         _ground(artist, scene)
     _PLAN[plan](artist)
     _water(artist, scene)
-    scene.front()
+    habitat.front(scene)
     if scene.night:
         canvas.pixels *= np.array((0.7, 0.76, 0.98), dtype=np.float32).reshape(3, 1, 1)
     return canvas, traits, dice

@@ -52,9 +52,9 @@ def draw(
 
 def prepare_menagerie(home: Home, size: int = 60, seed: int = 0, progress: Progress = SILENT) -> Dataset:
     """Draw `size` images of each of the 50 classes into the home and register them; reuses what is already there."""
-    if size < 2:
+    if size < 3:
         raise UsageError(
-            f"Menagerie cannot have {size} images a class.", "Ask for 2 or more: one to learn, one to test."
+            f"Menagerie cannot have {size} images a class.", "Ask for 3 or more: a fifth, rounded, is for testing."
         )
     provenance = {"source": "drawn by zslcache", "size": str(size), "seed": str(seed), "drawing": str(VERSION)}
     if (ready := _ready(home, provenance)) is not None:
