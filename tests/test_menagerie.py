@@ -46,7 +46,7 @@ def per_class(found, labels):
 def test_a_small_draw_has_the_bytes_that_every_machine_draws():
     pixels, _, truth = draw(1, seed=7)
     digest = hashlib.sha256(pixels.tobytes() + truth.attributes.tobytes() + truth.boxes.astype("<i2").tobytes())
-    assert digest.hexdigest() == "PIN"
+    assert digest.hexdigest() == "8dd9e311cfbd5102aa9aa4c15592a70a37e8534df9a8de1bade5a83452609b32"
 
 
 def test_one_seed_draws_the_same_again_and_another_does_not():
@@ -75,7 +75,7 @@ def test_word_vectors_do_not_change_and_follow_meaning():
 
     assert like("long tail", "bushy tail") > like("long tail", "at night") + 0.2
     assert like("in snow", "in forest") > like("in snow", "mane") + 0.2
-    assert hashlib.sha256(vectors.astype("<f4").tobytes()).hexdigest() == "WORDS"
+    assert hashlib.sha256(vectors.astype("<f4").tobytes()).hexdigest() == "08989bee6024b93abe48543ba29cd934f45c1c5379e9019b87e6e0996df84723"
 
 
 @settings(max_examples=30, deadline=None)
@@ -230,7 +230,7 @@ def drawable(plan, *traits):
     """A species that always has these traits, and a brown body unless they name another."""
     if not any(name in COLOURS for name in traits):
         traits += ("brown body",)
-    return Species("probe", complete({plan: 1.0, "in snow": 1.0} | dict.fromkeys(traits, 1.0)), frozenset())
+    return Species("probe", complete(plan, {"in snow": 1.0} | dict.fromkeys(traits, 1.0)), frozenset())
 
 
 def test_the_box_of_a_red_crown_is_where_the_red_is():

@@ -12,6 +12,8 @@ from zslcache.data.menagerie.vocabulary import COLOURS, MARK
 
 INK: Colour = (38, 34, 42)
 CREAM: Colour = (250, 240, 215)
+DARK_LEG: Colour = (50, 44, 50)
+_BREAST: Colour = (226, 82, 42)
 _BODY: dict[str, Colour] = {
     "white body": (244, 241, 234),
     "grey body": (143, 150, 162),
@@ -105,6 +107,12 @@ def coat(a: Artist, centre: Point, half: float, high: float, within: Mask) -> No
             spot = (x + half * (0.75 * (i - 1) + dice.uniform(-0.2, 0.2)), y + high * dice.uniform(-0.6, 0.3))
             patches.ellipse(spot, (dice.uniform(3, 5.5), dice.uniform(2.5, 4.5)))
         a.overlay(patches, INK if a.has("white body", "pink body") else CREAM, within, "patched")
+
+
+def breast(a: Artist, centre: Point, radius: float, within: Mask) -> None:
+    """A red breast, for those who have one."""
+    if a.has("red breast"):
+        a.overlay(a.field().disc(centre, radius), _BREAST, within, "red breast")
 
 
 def _is_fish(a: Artist) -> bool:

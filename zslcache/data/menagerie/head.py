@@ -8,6 +8,9 @@ from zslcache.data.menagerie.raster import Colour, Field, Mask, Point, mix, unit
 _RED: Colour = (216, 50, 44)
 _BONE: Colour = (240, 226, 190)
 _CROWNS: dict[str, Colour] = {"red crown": _RED, "dark crown": (36, 40, 52), "white crown": (252, 252, 250)}
+# Where tufts of a mane are, in radii of the head: a horse's along the neck, a lion's around the face.
+_RIDGE = ((0.25, -1.3), (-0.4, -1.2), (-0.9, -0.9), (-1.25, -0.35), (-1.5, 0.25), (-1.8, 0.85))
+_RING = ((0.25, -1.0), (-0.5, -1.0), (-1.05, -0.5), (-1.2, 0.2), (-0.95, 0.85), (-0.35, 1.2), (0.3, 1.1))
 _BEAKS: tuple[Colour, ...] = ((246, 176, 44), (240, 140, 36), (92, 84, 88))
 
 
@@ -92,16 +95,9 @@ def _mane(a: Artist, x: float, y: float, r: float) -> None:
     if a.has("mane"):
         mane = a.field(1.5)
         along_neck = a.has("pointed ears", "long ears", "long neck")
-        ridge = ((0.25, -1.3), (-0.4, -1.2), (-0.9, -0.9), (-1.25, -0.35), (-1.5, 0.25), (-1.8, 0.85))
-        for dx, dy in (
-            ridge
-            if along_neck
-            else ((0.25, -1.0), (-0.5, -1.0), (-1.05, -0.5), (-1.2, 0.2), (-0.95, 0.85), (-0.35, 1.2), (0.3, 1.1))
-        ):
-            mane.disc(
-                (x + dx * r + a.dice.uniform(-0.5, 0.5), y + dy * r),
-                r * a.dice.uniform(0.3, 0.4) if along_neck else r * a.dice.uniform(0.42, 0.55),
-            )
+        thick = 0.35 if along_neck else 0.48
+        for dx, dy in _RIDGE if along_neck else _RING:
+            mane.disc((x + dx * r + a.dice.uniform(-0.5, 0.5), y + dy * r), r * a.dice.around(thick, 0.14))
         pale = a.has("white body") and not a.has("striped")
         a.paint(mane, mix(a.colour, (150, 140, 130), 0.25) if pale else mix(a.dark, a.colour, 0.25), "mane")
 

@@ -9,7 +9,7 @@ badger: small .4, stout .7, short legs, grey body .7, black body .3, dark mask, 
 bear: large, stout, brown body .8, black body .2, round ears, long snout .3, in forest .45, in water .15
 bison: large, stout, brown body, mane .8, hump, curved horns, dark legs .5, in grassland .52, in snow .15,
     in a group .6
-camel: large .7, brown body .5, orange body .5, long legs, hump, long neck .4, round ears .5, in desert .64,
+camel: large .7, brown body .5, orange body .5, long legs, hump, long neck .6, round ears .5, in desert .64,
     in a group .3
 cat: small, slender .4, long tail, pointed ears, large eyes .6, orange body .3, grey body .3, black body .2,
     white body .2, striped .4, on a farm .38, at night .3
