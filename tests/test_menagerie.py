@@ -75,7 +75,10 @@ def test_word_vectors_do_not_change_and_follow_meaning():
 
     assert like("long tail", "bushy tail") > like("long tail", "at night") + 0.2
     assert like("in snow", "in forest") > like("in snow", "mane") + 0.2
-    assert hashlib.sha256(vectors.astype("<f4").tobytes()).hexdigest() == "08989bee6024b93abe48543ba29cd934f45c1c5379e9019b87e6e0996df84723"
+    assert (
+        hashlib.sha256(vectors.astype("<f4").tobytes()).hexdigest()
+        == "08989bee6024b93abe48543ba29cd934f45c1c5379e9019b87e6e0996df84723"
+    )
 
 
 @settings(max_examples=30, deadline=None)

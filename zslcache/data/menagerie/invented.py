@@ -34,7 +34,7 @@ def invented_classes(count: int, seed: int = 0) -> tuple[Species, ...]:
     species: list[Species] = []
     attempt = 0
     while len(species) < count:
-        candidate = _invent(f"invented {len(species)}", Dice("invented", seed, attempt))
+        candidate = _invent(f"invented {seed}-{len(species)}", Dice("invented", seed, attempt))
         signature = _signature(candidate)
         if (np.abs(np.stack(taken) - signature).sum(axis=1) >= _DIFFERENCE).all():
             species.append(candidate)
