@@ -54,11 +54,12 @@ class DamageError(ZslError):
 
 
 def unknown_name(kind: str, given: str, known: Iterable[str], hint: str = "") -> NotFoundError:
-    """The error for a misspelt name: the closest known ones first, else all of them."""
+    """The error for a misspelt name: the closest known ones first, else all of them unless they are too many."""
     names = sorted(known)
-    close = difflib.get_close_matches(given.lower(), names, n=3, cutoff=0.6)
+    by_lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(given.lower(), by_lower, n=3, cutoff=0.6)
     if close:
-        hint = f"Did you mean {' or '.join(close)}?"
-    elif names:
+        hint = f"Did you mean {' or '.join(by_lower[name] for name in close)}?"
+    elif 0 < len(names) <= 40:
         hint = f"Known: {', '.join(names)}." + (f" {hint}" if hint else "")
     return NotFoundError(f"There is no {kind} called {given!r}.", hint)
