@@ -8,6 +8,7 @@ readers see the fill value (NaN for floats).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -17,9 +18,10 @@ import google_crc32c
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 
-from zslcache.errors import DamageError
+from zslcache.errors import DamageError, DataError
 
 CHECKSUM = 4  # bytes of a crc32c
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}")
 ABSENT = np.iinfo(np.uint64).max
 
 
@@ -32,6 +34,10 @@ class ArraySpec:
     row_shape: tuple[int, ...]
     dtype: str
     shard_rows: int
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):  # it becomes a folder
+            raise DataError(f"{self.name!r} cannot be the name of a stored array.")
 
     @cached_property
     def numpy_dtype(self) -> np.dtype:
@@ -51,17 +57,16 @@ class ArraySpec:
         return -(-self.rows // self.shard_rows)
 
     @property
-    def shard_bytes(self) -> int:
-        """Size of a shard file; the last one is shorter by the rows it lacks."""
-        return self.shard_rows * self.stride + self.index_bytes
-
-    @property
     def index_bytes(self) -> int:
         return 16 * self.shard_rows + CHECKSUM
 
     def rows_in(self, shard: int) -> int:
         """How many rows shard number `shard` holds."""
         return min(self.shard_rows, self.rows - shard * self.shard_rows)
+
+    def shard_bytes(self, shard: int) -> int:
+        """Size of a shard's file; the last one is shorter by the rows it lacks."""
+        return self.rows_in(shard) * self.stride + self.index_bytes
 
     def file(self, shard: int) -> str:
         """The shard's path inside the group."""
@@ -123,8 +128,8 @@ def map_rows(
     """View a shard's bytes as (rows, which of them are present) without copying; raises on a damaged index."""
     count = spec.rows_in(shard)
     body = count * spec.stride
-    if len(data) != body + spec.index_bytes:
-        raise DamageError(f"{spec.file(shard)} has {len(data)} bytes instead of {body + spec.index_bytes}.")
+    if len(data) != spec.shard_bytes(shard):
+        raise DamageError(f"{spec.file(shard)} has {len(data)} bytes instead of {spec.shard_bytes(shard)}.")
     encoded = data[body:-CHECKSUM]
     if crc32c(encoded) != int.from_bytes(data[-CHECKSUM:].tobytes(), "little"):
         raise DamageError(f"The index of {spec.file(shard)} does not match its checksum.")
