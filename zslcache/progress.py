@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -18,15 +18,9 @@ class Task(Protocol):
 class Progress(Protocol):
     """Whatever can show tasks and lines; `Silent` shows nothing."""
 
-    def task(self, title: str, total: int | None, unit: str = "") -> _TaskContext: ...
+    def task(self, title: str, total: int | None, unit: str = "") -> AbstractContextManager[Task]: ...
 
     def line(self, text: str) -> None: ...
-
-
-class _TaskContext(Protocol):
-    def __enter__(self) -> Task: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class _SilentTask:
@@ -46,3 +40,6 @@ class Silent:
 
     def line(self, text: str) -> None:
         pass
+
+
+SILENT = Silent()

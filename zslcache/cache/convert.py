@@ -12,7 +12,7 @@ from zslcache.cache.store import HASH, FeatureStore
 from zslcache.cache.verify import require_intact
 from zslcache.cache.writer import StoreWriter, create_store, writing
 from zslcache.errors import UsageError
-from zslcache.progress import Progress, Silent
+from zslcache.progress import SILENT, Progress
 
 
 def converted_spec(spec: StoreSpec, store_dtype: str) -> StoreSpec:
@@ -24,7 +24,7 @@ def converted_spec(spec: StoreSpec, store_dtype: str) -> StoreSpec:
     return replace(spec, store_dtype=store_dtype)
 
 
-def convert(store: FeatureStore, store_dtype: str, target: Path, progress: Progress = Silent()) -> FeatureStore:
+def convert(store: FeatureStore, store_dtype: str, target: Path, progress: Progress = SILENT) -> FeatureStore:
     """Write every finished shard of `store` as `store_dtype` into `target`; begun again, it goes on."""
     spec = converted_spec(store.spec, store_dtype)
     create_store(target, spec, store.image_names, {**store.provenance, "converted_from": store.spec.key})

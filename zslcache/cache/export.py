@@ -14,7 +14,7 @@ from zslcache.cache.store import FeatureStore
 from zslcache.cache.verify import require_intact
 from zslcache.errors import DataError, UsageError
 from zslcache.files import atomic_path
-from zslcache.progress import Progress, Silent
+from zslcache.progress import SILENT, Progress
 
 MAT_LIMIT = 1 << 32  # bytes of one variable in MATLAB's format 5
 
@@ -24,7 +24,7 @@ def export(
     features: Sequence[str],
     target: Path,
     labels: Int64[np.ndarray, " images"] | None = None,
-    progress: Progress = Silent(),
+    progress: Progress = SILENT,
 ) -> Path:
     """Write features to `target`: X.npz, X.mat (one flat feature, with labels) or a folder of .npy files.
 

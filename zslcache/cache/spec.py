@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 STORE_DTYPES = ("float16", "float32", "int8")
+PRECISIONS = ("fp32", "bf16", "fp16")
 POOLS = ("none", "2x2", "merge")
 SHARD_ROWS = 256
 

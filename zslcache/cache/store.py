@@ -64,9 +64,8 @@ class FeatureStore:
         except (FileNotFoundError, NotADirectoryError):
             raise NotFoundError(f"There is no feature store at {path}.", "See: zslcache cache ls") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamageError(
-                f"{path / MANIFEST} is damaged: {error}.", "Remove the store and extract again."
-            ) from error
+            hint = f"Remove it with zslcache cache rm {path}, then extract again."
+            raise DamageError(f"{path / MANIFEST} is damaged: {error}.", hint) from error
 
     def reload(self) -> None:
         """Read the journal: which shards of which arrays are whole, which rows were skipped and why."""
@@ -149,9 +148,10 @@ class FeatureStore:
 
     def reader(self, array: str) -> ArrayReader:
         """Row access to one stored array."""
-        if array not in self._readers:
-            self._readers[array] = ArrayReader(self.path / GROUP, self.arrays[array])
-        return self._readers[array]
+        reader = self._readers.get(array)  # looked up once: a thread that commits may drop it meanwhile
+        if reader is None:
+            reader = self._readers[array] = ArrayReader(self.path / GROUP, self.arrays[array])
+        return reader
 
     def array_spec(self, name: str, shape: Sequence[int], dtype: str) -> ArraySpec:
         """How an array of the given row shape is laid out in this store."""

@@ -13,7 +13,7 @@ import numpy as np
 from zslcache.cache.store import GROUP, IMAGES, JOURNAL, MANIFEST, FeatureStore
 from zslcache.cache.writer import writing
 from zslcache.errors import DamageError
-from zslcache.progress import Progress, Silent
+from zslcache.progress import SILENT, Progress
 
 BLOCK = 1 << 22
 
@@ -35,7 +35,7 @@ class Report:
     bad: tuple[Bad, ...]
 
 
-def verify(path: Path, progress: Progress = Silent()) -> Report:
+def verify(path: Path, progress: Progress = SILENT) -> Report:
     """Read the whole store at `path`; in little memory, and without trusting any library's own checks."""
     try:
         store = FeatureStore.open(path)

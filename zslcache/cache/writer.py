@@ -35,19 +35,22 @@ def create_store(
     """A store for the named images, empty unless one of this specification is there; its writer adds the features."""
     disk = disk or Disk()
     disk.make_folder(path / TMP)
-    with writer_lock(path / LOCK):  # another process may be making it too
-        if (path / MANIFEST).exists():
-            store = FeatureStore.open(path)
-            if store.spec.key != spec.key:
-                raise DataError(f"{path} holds another store: {store.spec.folder_name}.", "Name another folder.")
-            return store
-        (path / JOURNAL).unlink(missing_ok=True)  # without a manifest it belonged to no store
-        names = "".join(f"{name}\n" for name in image_names).encode()
-        disk.write_atomic(path / IMAGES, names, via=path / TMP)
-        provenance = {**provenance, "images_sha256": hashlib.sha256(names).hexdigest()}
-        store = FeatureStore(path, {"spec": spec.document(), "provenance": provenance, "arrays": {}})
-        _declare(store, [store.array_spec(HASH, [32], "uint8")], disk)
-        return store
+    with writer_lock(path / LOCK, wait=True):  # of two processes that begin the same store, the second finds it made
+        if not (path / MANIFEST).exists():
+            _create(path, spec, image_names, provenance, disk)
+    store = FeatureStore.open(path)
+    if store.spec.key != spec.key:
+        raise DataError(f"{path} holds another store, {store.spec.folder_name}.", "Name another folder.")
+    return store
+
+
+def _create(path: Path, spec: StoreSpec, image_names: Sequence[str], provenance: Mapping[str, Any], disk: Disk) -> None:
+    (path / JOURNAL).unlink(missing_ok=True)  # without a manifest it belonged to no store
+    names = "".join(f"{name}\n" for name in image_names).encode()
+    disk.write_atomic(path / IMAGES, names, via=path / TMP)
+    provenance = {**provenance, "images_sha256": hashlib.sha256(names).hexdigest()}
+    store = FeatureStore(path, {"spec": spec.document(), "provenance": provenance, "arrays": {}})
+    _declare(store, [store.array_spec(HASH, [32], "uint8")], disk)
 
 
 @contextmanager

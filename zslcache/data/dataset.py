@@ -30,6 +30,8 @@ class Images(Protocol):
 
     def read(self, index: int) -> bytes: ...
 
+    def select(self, indices: Indices) -> Images: ...
+
 
 @dataclass(frozen=True)
 class FolderImages:
@@ -48,6 +50,10 @@ class FolderImages:
     def read(self, index: int) -> bytes:
         """The encoded bytes of one image."""
         return (self.root / self.names[index]).read_bytes()
+
+    def select(self, indices: Indices) -> FolderImages:
+        """Only the images at these places."""
+        return replace(self, names=tuple(self.names[i] for i in indices))
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,6 +279,23 @@ class Dataset:
     def with_split(self, split: Split) -> Dataset:
         """The same data under another split."""
         return replace(self, split=split, semantics=replace(self.semantics, seen=split.seen, unseen=split.unseen))
+
+    def spread(self, count: int) -> Dataset:
+        """At most `count` of the images, evenly spread over the dataset and so over its classes."""
+        kept = np.unique(np.linspace(0, len(self.labels) - 1, min(count, len(self.labels))).round().astype(np.int64))
+        place = np.full(len(self.labels), -1)
+        place[kept] = np.arange(len(kept))
+        parts = ("trainval", "test_seen", "test_unseen")
+        trainval, test_seen, test_unseen = (p[p >= 0] for p in (place[getattr(self.split, part)] for part in parts))
+        labels = self.labels[kept]
+        val_classes = np.unique(self.labels[self.split.val])
+        split = replace(
+            Split.of_classes(labels, trainval, test_seen, test_unseen, val_classes),
+            seen=self.split.seen,
+            unseen=self.split.unseen,
+        )
+        truth = self.truth and InstanceTruth(self.truth.attributes[kept], self.truth.boxes[kept])
+        return replace(self, images=self.images.select(kept), labels=labels, split=split, truth=truth)
 
 
 def _array_bytes(array: np.ndarray) -> bytes:

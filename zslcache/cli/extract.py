@@ -1,0 +1,126 @@
+"""Commands of stage one: which encoders there are, and running them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zslcache.cli.app import command
+from zslcache.cli.console import Console
+from zslcache.errors import UsageError
+
+if TYPE_CHECKING:
+    import rich.console
+
+PANEL = "Stage one: features"
+
+
+@command(panel=PANEL)
+def extract(
+    console: Console,
+    backbone: Annotated[str, typer.Option(help="Encoders, separated by commas; see zslcache backbones.")],
+    dataset: Annotated[str, typer.Option(help="A prepared dataset; see zslcache datasets.")],
+    features: Annotated[
+        str, typer.Option(help="global, tokens, tokens@L, prefix@L, patches, rollout, cls_attention.")
+    ] = "global,tokens",
+    pool: Annotated[str, typer.Option(help="none, 2x2 (mean of four tokens) or merge (four side by side).")] = "none",
+    store_dtype: Annotated[str, typer.Option(help="float16, float32 or int8.")] = "float16",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, fp16; auto is bf16 on CUDA, fp32 on the CPU.")] = "auto",
+    weights: Annotated[
+        str | None, typer.Option(help="A state dict (safetensors or .pth), or 'random' for benchmarks.")
+    ] = None,
+    model_arg: Annotated[
+        list[str] | None, typer.Option(help="A constructor option, NAME=VALUE; may be given again.")
+    ] = None,
+    hub_dir: Annotated[Path | None, typer.Option(help="A local copy of the torch.hub repository.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")] = "auto",
+    batch_size: Annotated[str, typer.Option(help="Images at once, or auto.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads; one per core by default.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Take only this many images, spread evenly; they get their own store."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first image that cannot be used.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait when another process writes to the store.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the encoder with torch.compile.")] = False,
+) -> None:
+    """Run frozen encoders over a dataset once and keep what they see.
+
+    Running it again resumes; asking for further features adds them to the same store.
+    """
+    _check_choices({"--pool": pool, "--store-dtype": store_dtype, "--precision": precision})
+    if batch_size != "auto" and not (batch_size.isdigit() and int(batch_size)):
+        raise UsageError(f"--batch-size {batch_size} is neither a positive number nor auto.", "--batch-size 64")
+    names = [name.strip() for name in backbone.split(",") if name.strip()]
+    if weights and len(names) > 1:
+        raise UsageError("--weights belongs to one backbone, but several were given.", "Extract them one by one.")
+
+    from zslcache.data import registry
+    from zslcache.extract.backbones import build_backbone
+    from zslcache.pipelines.extract import extract as run
+    from zslcache.pipelines.store_for import Settings
+
+    data = registry.load(console.home, dataset)
+    if limit is not None:
+        data = data.spread(limit)
+    wanted = [name.strip() for name in features.split(",") if name.strip()]
+    arguments = dict(_pair(text) for text in model_arg or [])
+    source = weights if weights in (None, "random") else Path(str(weights))
+    backbones = [build_backbone(name, wanted, weights=source, model_args=arguments, hub_dir=hub_dir) for name in names]
+    settings = Settings(
+        store_dtype=store_dtype,
+        precision=precision,
+        pool=pool,
+        device=device,
+        batch_size=None if batch_size == "auto" else int(batch_size),
+        workers=workers,
+        strict=strict,
+        wait=wait,
+        compiled=compiled,
+    )
+    reports = run(console.home, data, backbones, settings, console)
+    documents = [report.document() for report in reports]
+
+    def show(out: rich.console.Console) -> None:
+        for document in documents:
+            _show(document, out)
+
+    console.result(documents[0] if len(documents) == 1 else documents, show)
+
+
+def _check_choices(given: dict[str, str]) -> None:
+    """Refuse a value that its option does not know."""
+    from zslcache.cache.spec import POOLS, PRECISIONS, STORE_DTYPES
+
+    known = {"--pool": POOLS, "--store-dtype": STORE_DTYPES, "--precision": ("auto", *PRECISIONS)}
+    for option, value in given.items():
+        if value not in known[option]:
+            raise UsageError(f"{option} {value} does not exist.", f"Choose one of {', '.join(known[option])}.")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UsageError(f"--model-arg {text} is not NAME=VALUE.", "For example: --model-arg num_classes=1001")
+    return name, value
+
+
+def _show(document: dict[str, Any], out: rich.console.Console) -> None:
+    speed = f"{document['seconds']:.1f} s ({document['images_per_second']:,.0f} images/s)"
+    for name, feature in document["features"].items():
+        shape = " x ".join(map(str, feature["shape"]))
+        out.print(f"{name:<14} {shape:<18} {feature['dtype']:<8} {feature['bytes'] / 1e6:,.1f} MB", markup=False)
+    out.print(
+        f"{document['images']:,} images in {speed}, {document['resumed']:,} were there already: {document['store']}",
+        markup=False,
+    )
+    for skipped in document["skipped"][:10]:
+        out.print(f"skipped {skipped['path']}: {skipped['reason']}", markup=False)
+    if len(document["skipped"]) > 10:
+        out.print(f"... {len(document['skipped'])} skipped in all; --json lists them", markup=False)
+    for name, count in document["not_finite"].items():
+        out.print(f"Warning: {name} holds {count:,} values that are NaN or infinite; --store-dtype float32 may help.")
+    if document["random_weights"]:
+        out.print("Warning: random weights. These features are good for timing only.")
