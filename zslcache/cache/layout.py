@@ -123,7 +123,7 @@ def encode_shard(
 
 
 def map_rows(
-    spec: ArraySpec, shard: int, data: UInt8[np.ndarray, " bytes"]
+    spec: ArraySpec, shard: int, data: UInt8[np.ndarray, " file"]
 ) -> tuple[Shaped[np.ndarray, "rows bytes"], Bool[np.ndarray, " rows"]]:
     """View a shard's bytes as (rows, which of them are present) without copying; raises on a damaged index."""
     count = spec.rows_in(shard)

@@ -139,7 +139,7 @@ def verify(
         for entry in bad:
             out.print(f"{entry['store']}: {entry['reason']}", markup=False)
         out.print(f"{checked:,} files of {len(paths)} stores checked, {len(bad)} damaged.")
-        for path in sorted({entry["store"] for entry in bad}):
+        for path in dict.fromkeys(entry["store"] for entry in bad):
             out.print(f"Mend it: zslcache cache repair {path}", markup=False)
 
     console.result({"ok": not bad, "checked": checked, "bad": bad}, show)
