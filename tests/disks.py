@@ -36,7 +36,7 @@ class FailingDisk(NoSync):
             if self.half:  # a full disk may take a part before it refuses the rest
                 os.write(descriptor, data[: len(data) // 2])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return super().write(descriptor, data[: max(1, len(data) // 2)])  # always short: callers have to go on
+        return super().write(descriptor, data[:200])  # often short: callers have to go on
 
     def sync(self, descriptor: int) -> None:
         if self._fails():

@@ -134,10 +134,18 @@ def test_a_shard_that_is_written_again_does_not_count_meanwhile(tmp_path):
     with writing(path) as writer:
         writer.disk.write_atomic = lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore
         with pytest.raises(KeyboardInterrupt):
-            writer.commit(0, {"global": truth(7, (5,))[:4]})
+            writer.commit(0, {"global": truth(7, (5,))[:4]}, hashes(7)[:4])
     store = FeatureStore.open(path)
-    assert not store.valid(["global"])[:4].any()
-    assert store.valid(["tokens"]).all()
+    for feature in SHAPES:
+        assert store.valid([feature]).tolist() == [False] * 4 + [True] * 3
+
+
+def test_features_that_a_shard_has_stay_as_they_are(tmp_path):
+    path = tmp_path / "s"
+    before = contents(fill(path, spec()).path)
+    with writing(path) as writer:
+        writer.commit(0, {"global": np.zeros((4, 5), np.float32)})
+    assert contents(path) == before
 
 
 def test_rows_outside_the_store_are_an_index_error(tmp_path):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Task(Protocol):
     """One bar: call `advance` as work gets done, `note` for a short live remark beside it."""
 
@@ -15,6 +16,7 @@ class Task(Protocol):
     def note(self, text: str) -> None: ...
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Whatever can show tasks and lines; `Silent` shows nothing."""
 

@@ -124,14 +124,19 @@ class StoreWriter:
     ) -> None:
         """Write one shard of the given features; `skipped` says by row number which have none and why.
 
-        It counts when this returns. `hashes` come with the first features of a shard.
+        It counts when this returns. `hashes` come with the first features of a shard, or to replace all that it has;
+        without them, features that the shard has already stay as they are.
         """
         store, skipped = self.store, dict(skipped or {})
         first = shard * store.spec.shard_rows
         present = np.ones(store.arrays[HASH].rows_in(shard), bool)
         present[[row - first for row in skipped]] = False
-        names = [name for feature in blocks for name in store.arrays_of(feature)] + [HASH] * (hashes is not None)
-        self.withdraw(shard, [name for name in names if store.committed[name][shard]])
+        if hashes is None:
+            blocks = {name: values for name, values in blocks.items() if not store.complete([name])[shard]}
+            if not blocks:
+                return
+        else:  # while its files are replaced the shard must not count
+            self.withdraw(shard, [name for name, committed in store.committed.items() if committed[shard]])
         files, not_finite = {}, {}
         for name, values in self._arrays(blocks, hashes):
             array = store.arrays[name]
