@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int64, Shaped
@@ -52,7 +53,8 @@ def read_foreign(path: Path, names: Sequence[str] | None = None) -> ForeignFeatu
     elif path.suffix == ".npz":
         values, found = _read_npz(path)
     elif path.suffix == ".npy":
-        values, found = _load(path, mmap_mode="r"), None
+        with _reading(path):
+            values, found = np.load(path, mmap_mode="r", allow_pickle=False), None
     else:
         raise UsageError(f"{path.name} has no known form.", "Features are imported from .mat, .npz and .npy files.")
     chosen = tuple(names) if names is not None else found
@@ -156,32 +158,30 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    archive = _load(path)
-    with archive:
-        features = next((key for key in FEATURE_KEYS if key in archive.files), None)
+    with _reading(path), open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it is no .npz archive")
+        features = next((key for key in FEATURE_KEYS if key in archive), None)
         if features is None:
-            raise DataError(
-                f"{path} holds {', '.join(archive.files) or 'nothing'}, but no array called global or features."
-            )
-        names = next((key for key in NAME_KEYS if key in archive.files), None)
-        try:
-            values = archive[features]
-            found = None if names is None else tuple(map(str, archive[names].ravel().tolist()))
-            known = archive["valid"].astype(bool) if "valid" in archive.files and found else None
-        except (ValueError, zipfile.BadZipFile) as error:
-            raise _unreadable(path, error) from error
-    if known is not None and found is not None:  # as `export` marks images without features
-        return values[known], tuple(name for name, keep in zip(found, known, strict=True) if keep)
-    return values, found
+            held = ", ".join(archive) or "nothing"
+            raise DataError(f"{path} holds {held}, but no array called {' or '.join(FEATURE_KEYS)}.")
+        names = next((key for key in NAME_KEYS if key in archive), None)
+        values = archive[features]
+        if names is None:
+            return values, None
+        found = archive[names].ravel()
+        if "valid" in archive:  # as `export` marks images without features
+            known = archive["valid"].astype(bool)
+            values, found = values[known], found[known]
+        return values, tuple(map(str, found.tolist()))
 
 
-def _load(path: Path, mmap_mode: Literal["r"] | None = None) -> Any:
-    """np.load, which refuses whatever it would have to unpickle."""
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What numpy says of files that are damaged, or that it would have to unpickle."""
     try:
-        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} cannot be read: {error}", "Write numbers and text without objects: np.save, np.savez.")
+        yield
+    except (ValueError, EOFError, IndexError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"{path} cannot be read: {error}", "Write numbers and text, no objects, with np.save or np.savez."
+        ) from error

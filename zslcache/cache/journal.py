@@ -22,7 +22,7 @@ class Commit:
     """One shard of some arrays, whole and checked (or withdrawn again)."""
 
     shard: int
-    files: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # array -> (bytes, crc32c of the shard file)
+    files: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # array -> (bytes, checksum of the shard file)
     skipped: Mapping[int, str] = field(default_factory=dict)  # row -> why it has no features
     not_finite: Mapping[str, int] = field(default_factory=dict)  # array -> how many values are NaN or infinite
     withdrawn: tuple[str, ...] = ()  # arrays whose shard no longer counts: damaged, or about to be redone

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import google_crc32c
 import numpy as np
 
+from zslcache.cache.layout import file_checksum
 from zslcache.cache.store import GROUP, IMAGES, JOURNAL, MANIFEST, FeatureStore
 from zslcache.cache.writer import writing
 from zslcache.errors import DamageError
@@ -60,7 +60,7 @@ def shard_damage(store: FeatureStore, array: str, shard: int) -> str:
             size, checksum = 0, 0
             while block := file.read(BLOCK):
                 size += len(block)
-                checksum = google_crc32c.extend(checksum, block)
+                checksum = file_checksum(block, checksum)
     except OSError as error:
         return f"{spec.file(shard)} cannot be read: {error.strerror}"
     if size != spec.shard_bytes(shard):

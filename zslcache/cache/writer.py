@@ -14,7 +14,7 @@ from jaxtyping import Float, Shaped, UInt8
 from zslcache import __version__
 from zslcache.cache import journal, manifest
 from zslcache.cache.journal import Commit
-from zslcache.cache.layout import ArraySpec, crc32c, encode_shard
+from zslcache.cache.layout import ArraySpec, encode_shard, file_checksum
 from zslcache.cache.lock import writer_lock
 from zslcache.cache.quantise import quantise
 from zslcache.cache.spec import StoreSpec
@@ -142,7 +142,7 @@ class StoreWriter:
             array = store.arrays[name]
             encoded = encode_shard(array, values, present)
             self.disk.write_atomic(store.path / GROUP / array.file(shard), encoded.data, via=store.path / TMP)
-            files[name] = len(encoded), crc32c(encoded)
+            files[name] = len(encoded), file_checksum(encoded)
             if values.dtype.kind == "f":
                 not_finite[name] = int(np.count_nonzero(~np.isfinite(values[present])))
         commit = Commit(shard, files, skipped, {name: count for name, count in not_finite.items() if count})
