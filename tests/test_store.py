@@ -116,12 +116,14 @@ def test_numbers_that_are_not_finite_are_counted(tmp_path):
     assert FeatureStore.open(path).not_finite["global"] == {0: 3}
 
 
-def test_images_that_changed_withdraw_the_features_made_of_the_old_ones(tmp_path):
+@pytest.mark.parametrize("skipped", [{}, {1: "broken"}])
+def test_images_that_changed_withdraw_the_features_made_of_the_old_ones(tmp_path, skipped):
     path = tmp_path / "s"
-    fill(path, spec(), skipped={1: "broken"})
-    with writing(path) as writer:  # the image has been mended; only global is made anew
-        rows = truth(7, (5,))[:4]
-        writer.commit(0, {"global": rows}, hashes(7)[:4])
+    fill(path, spec(), skipped=skipped)
+    with writing(path) as writer:
+        others = hashes(7)[:4].copy()
+        others[1, 0] ^= 1
+        writer.commit(0, {"global": truth(7, (5,))[:4]}, others)
     store = FeatureStore.open(path)
     assert store.valid(["global"]).all()
     assert not store.valid(["tokens"])[:4].any()

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 
 from zslcache.errors import DamageError, DataError
+from zslcache.files import Buffer
 
 CHECKSUM = 4  # bytes of a crc32c
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}")
@@ -102,7 +103,7 @@ def crc32c(data: UInt8[np.ndarray, ...] | bytes) -> int:
     return google_crc32c.value(data)
 
 
-def file_checksum(data: UInt8[np.ndarray, ...] | bytes, start: int = 0) -> int:
+def file_checksum(data: Buffer, start: int = 0) -> int:
     """CRC-32 of a whole file, or of what follows a part with checksum `start`.
 
     Not CRC-32C: a row followed by its own CRC-32C moves that of the file to one and the same value whatever the row

@@ -142,7 +142,7 @@ class StoreWriter:
             array = store.arrays[name]
             encoded = encode_shard(array, values, present)
             self.disk.write_atomic(store.path / GROUP / array.file(shard), encoded.data, via=store.path / TMP)
-            files[name] = len(encoded), file_checksum(encoded)
+            files[name] = len(encoded), file_checksum(encoded.data)
             if values.dtype.kind == "f":
                 not_finite[name] = int(np.count_nonzero(~np.isfinite(values[present])))
         commit = Commit(shard, files, skipped, {name: count for name, count in not_finite.items() if count})

@@ -67,8 +67,7 @@ def extract(
         data = data.spread(limit)
     wanted = [name.strip() for name in features.split(",") if name.strip()]
     arguments = dict(_pair(text) for text in model_arg or [])
-    source = weights if weights in (None, "random") else Path(str(weights))
-    backbones = [build_backbone(name, wanted, weights=source, model_args=arguments, hub_dir=hub_dir) for name in names]
+    backbones = [build_backbone(name, wanted, weights=weights, model_args=arguments, hub_dir=hub_dir) for name in names]
     settings = Settings(
         store_dtype=store_dtype,
         precision=precision,
@@ -85,7 +84,7 @@ def extract(
 
     def show(out: rich.console.Console) -> None:
         for document in documents:
-            _show(document, out)
+            show_extraction(document, out)
 
     console.result(documents[0] if len(documents) == 1 else documents, show)
 
@@ -107,7 +106,9 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _show(document: dict[str, Any], out: rich.console.Console) -> None:
+def show_extraction(document: dict[str, Any], out: rich.console.Console) -> None:
+    """What one extraction did, for people."""
+    out.print(f"[bold]{document['backbone']}[/] on {document['dataset']}")
     speed = f"{document['seconds']:.1f} s ({document['images_per_second']:,.0f} images/s)"
     for name, feature in document["features"].items():
         shape = " x ".join(map(str, feature["shape"]))

@@ -8,6 +8,7 @@ import typer
 
 from zslcache.cli.app import command
 from zslcache.cli.console import Console
+from zslcache.cli.extract import show_extraction
 
 if TYPE_CHECKING:
     import rich.console
@@ -44,5 +45,15 @@ def demo(
     """Go through the whole pipeline offline, on a dataset that the package draws itself."""
     from zslcache.pipelines.demo import run_demo
 
-    outcome = run_demo(console.home, size=size, seed=seed, progress=console)
-    console.result(outcome.document(), outcome.show)
+    outcome = run_demo(console.home, size, seed, console)
+
+    def show(out: rich.console.Console) -> None:
+        dataset = outcome.dataset
+        out.print(
+            f"Drawn: {len(dataset.labels):,} images of {len(dataset.split.seen)} seen and "
+            f"{len(dataset.split.unseen)} unseen classes, {len(dataset.semantics.attribute_names)} attributes."
+        )
+        for report in outcome.extractions:
+            show_extraction(report.document(), out)
+
+    console.result(outcome.document(), show)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, Int64
 from numpy.typing import ArrayLike
 
-from zslcache.errors import DataError
+from zslcache.errors import DataError, NotFoundError
 from zslcache.files import check_relative
 
-Indices = Int64[np.ndarray, " indices"]
+Indices = Int64[np.ndarray, " _"]
 
 
+@runtime_checkable
 class Images(Protocol):
     """A list of encoded images: each has a stable name and bytes that can be decoded."""
 
@@ -49,7 +51,14 @@ class FolderImages:
 
     def read(self, index: int) -> bytes:
         """The encoded bytes of one image."""
-        return (self.root / self.names[index]).read_bytes()
+        try:
+            return (self.root / self.names[index]).read_bytes()
+        except FileNotFoundError:
+            if self.root.is_dir():
+                raise
+            raise NotFoundError(
+                f"The image folder {self.root} is gone.", "Bring it back, or run zslcache prepare with its new place."
+            ) from None
 
     def select(self, indices: Indices) -> FolderImages:
         """Only the images at these places."""
@@ -86,6 +95,10 @@ class Semantics:
             problems.append(f"{len(self.attribute_vectors)} attribute vectors for {attributes} attributes")
         if self.class_vectors is not None and len(self.class_vectors) != classes:
             problems.append(f"{len(self.class_vectors)} class vectors for {classes} classes")
+        for name in ("attribute_vectors", "class_vectors"):
+            vectors = getattr(self, name)
+            if vectors is not None and not np.isfinite(vectors).all():
+                problems.append(f"{name.replace('_', ' ')} that are not finite numbers")
         ids = np.concatenate([self.seen, self.unseen])
         if len(np.unique(ids)) != len(ids) or (len(ids) and not 0 <= ids.min() <= ids.max() < classes):
             problems.append("seen and unseen ids that overlap or do not exist")
@@ -167,6 +180,9 @@ class Split:
         """The split whose validation part is the images of `val_classes` inside `trainval`."""
         trainval = _sorted_indices("trainval", trainval)
         test_unseen = _sorted_indices("test_unseen", test_unseen)
+        for name, indices in (("trainval", trainval), ("test_unseen", test_unseen)):
+            if len(indices) and indices[-1] >= len(labels):
+                raise DataError(f"The split part {name} names image {indices[-1]} of only {len(labels)} images.")
         held_out = np.isin(labels[trainval], np.asarray(val_classes, dtype=np.int64))
         return cls(
             trainval=trainval,
@@ -181,8 +197,8 @@ class Split:
     def redraw(self, labels: Int64[np.ndarray, " images"], seed: int) -> Split:
         """The same test sets with other validation classes, as many as now, drawn from `seed`."""
         count = len(np.unique(labels[self.val]))
-        val_classes = draw_val_classes(self.seen, count, seed)
-        return Split.of_classes(labels, self.trainval, self.test_seen, self.test_unseen, val_classes)
+        held_out = np.isin(labels[self.trainval], draw_val_classes(np.unique(labels[self.trainval]), count, seed))
+        return replace(self, train=self.trainval[~held_out], val=self.trainval[held_out])
 
     def validation_phase(self, labels: Int64[np.ndarray, " images"], seed: int = 0, held_out: float = 0.2) -> Split:
         """The split to choose settings on: `val` plays unseen, a share of each train class plays test_seen.
@@ -197,7 +213,7 @@ class Split:
 
 def draw_val_classes(seen: Indices, count: int, seed: int) -> Indices:
     """`count` of the seen classes, drawn from `seed`."""
-    return np.sort(np.random.default_rng(seed).permutation(seen)[:count])
+    return np.sort(np.random.default_rng(seed).permutation(np.sort(seen))[:count])
 
 
 def stratified(
@@ -218,6 +234,8 @@ def stratified(
 def _sorted_indices(name: str, values: ArrayLike) -> Indices:
     """Sorted, read-only int64; unsigned 16-bit input of public files must not wrap, floats must be whole."""
     array = np.asarray(values).ravel()
+    if len(array) and (array.dtype.kind not in "iuf" or not (np.abs(array.astype(np.float64)) < 2**53).all()):
+        raise DataError(f"The split part {name} holds something other than indices (a mask?): {array.dtype} values.")
     indices = np.sort(array.astype(np.int64))
     if not np.array_equal(np.sort(array), indices):
         raise DataError(f"The split part {name} holds numbers that are not whole.")
@@ -269,12 +287,15 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over everything that can change a result: images, labels, split and semantics."""
+        """sha256 over everything that can change a result: images, labels, split, semantics and truth."""
         semantics, split = self.semantics, self.split
+        names = [semantics.class_names, semantics.attribute_names, semantics.attribute_groups]
         arrays = [self.labels, semantics.class_attributes, *(getattr(split, n) for n in split.__dataclass_fields__)]
-        arrays += [a for a in (semantics.attribute_vectors, semantics.class_vectors) if a is not None]
-        names = "\n".join((*semantics.class_names, "", *semantics.attribute_names, "", *semantics.attribute_groups))
-        return _digest([self.images_fingerprint.encode(), names.encode(), *map(_array_bytes, arrays)])
+        arrays += [semantics.attribute_vectors, semantics.class_vectors]
+        if self.truth is not None:
+            arrays += [self.truth.attributes, self.truth.boxes]
+        parts = [self.images_fingerprint.encode(), json.dumps(names).encode()]
+        return _digest([*parts, *(b"" if a is None else _array_bytes(a) for a in arrays)])
 
     def with_split(self, split: Split) -> Dataset:
         """The same data under another split."""

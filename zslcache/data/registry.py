@@ -13,7 +13,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save
 
 from zslcache.data.dataset import Dataset, FolderImages, InstanceTruth, Semantics, Split
-from zslcache.errors import DataError, unknown_name
+from zslcache.errors import DataError, ZslError, unknown_name
 from zslcache.files import check_name, write_atomic
 from zslcache.home import Home
 
@@ -78,23 +78,28 @@ def load(home: Home, name: str) -> Dataset:
         raise unknown_name("prepared dataset", name, known, "Make it ready with: zslcache prepare NAME ...")
     try:
         document = json.loads((target / MANIFEST).read_bytes())
-        if document["format"] > FORMAT:
-            raise DataError(f"Dataset {name} was registered by a newer zslcache.", "Upgrade: pip install -U zslcache")
-        arrays = load_arrays((target / document["arrays"]).read_bytes())
-        listed = (target / document["images"]).read_text(encoding="utf-8").split("\n")[:-1]
-        dataset = _rebuild(document, arrays, FolderImages(target / document["root"], tuple(listed)))
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        newer = document["format"] > FORMAT
+        dataset = None if newer else _rebuild(target, document)
+        intact = dataset is not None and dataset.fingerprint == document["fingerprint"] and dataset.name == name
+    except ZslError as error:
+        raise _damaged(name, error.message) from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         raise _damaged(name, repr(error)) from error
-    if dataset.fingerprint != document["fingerprint"]:
+    if dataset is None:
+        raise DataError(f"Dataset {name} was registered by a newer zslcache.", "Upgrade: pip install -U zslcache")
+    if not intact:
         raise _damaged(name, "its files are not the ones that were registered")
     return dataset
 
 
-def _rebuild(document: dict[str, Any], arrays: dict[str, np.ndarray], images: FolderImages) -> Dataset:
+def _rebuild(target: Path, document: dict[str, Any]) -> Dataset:
+    # check_name: what the manifest names lies beside it, whatever was written into it.
+    arrays = load_arrays((target / check_name("file", document["arrays"])).read_bytes())
+    listed = (target / check_name("file", document["images"])).read_text(encoding="utf-8").split("\n")[:-1]
     split = Split(**{part: arrays[f"split.{part}"] for part in _SPLIT_PARTS})
     return Dataset(
         name=document["name"],
-        images=images,
+        images=FolderImages(target / document["root"], tuple(listed)),
         labels=arrays["labels"],
         semantics=Semantics(
             class_names=tuple(document["class_names"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -34,7 +35,15 @@ class Encoder:
         self.device = device
         self.precision = DTYPES[precision]
         self.pool = pool
+        self.grid = math.isqrt(math.prod(backbone.offered.get("tokens", (0,))[:1]))
         self.keep = keep
+        if pool != "none" and (
+            self.grid % 2 or self.grid**2 != backbone.offered.get("tokens", (0,))[0] or not self.grid
+        ):
+            raise UsageError(
+                f"--pool {pool} takes squares of 2 x 2 tokens, and the tokens of {backbone.spec.name} are no even square.",
+                "Leave out --pool.",
+            )
         self.forward = torch.compile(self.backbone) if compiled else self.backbone
 
     @torch.inference_mode()
@@ -47,8 +56,12 @@ class Encoder:
 
     def row_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of one image's row of every feature, found by encoding one black image."""
-        black = torch.zeros(1, *self.backbone.transform.output_size, 3, dtype=torch.uint8)
-        return {name: tuple(values.shape[1:]) for name, values in self(black).items()}
+        return {name: tuple(values.shape[1:]) for name, values in self(self.black(1)).items()}
+
+    def black(self, images: int) -> UInt8[Tensor, "batch height width 3"]:
+        """Black images, to try things out with."""
+        side = self.backbone.transform.size
+        return torch.zeros(images, side, side, 3, dtype=torch.uint8)
 
     def _autocast(self) -> AbstractContextManager[object]:
         if self.precision == torch.float32:
@@ -57,8 +70,8 @@ class Encoder:
 
     def _reduce(self, name: str, values: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
         if name in ATTENTION:
-            return pool_attention(values, self.backbone.grid, self.pool)
-        return pool_tokens(values, self.backbone.grid, self.pool) if name.startswith(GRIDS) else values
+            return pool_attention(values, self.grid, self.pool)
+        return pool_tokens(values, self.grid, self.pool) if name.startswith(GRIDS) else values
 
 
 def choose_device(asked: str) -> torch.device:
@@ -80,7 +93,7 @@ def largest_batch(encoder: Encoder, sizes: Sequence[int]) -> int:
     """The first of the (falling) batch sizes that fits into the device's memory."""
     for size in sizes:
         try:
-            encoder(torch.zeros(size, *encoder.backbone.transform.output_size, 3, dtype=torch.uint8))
+            encoder(encoder.black(size))
             return size
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()

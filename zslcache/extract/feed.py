@@ -18,7 +18,8 @@ from jaxtyping import Int64, UInt8
 
 from zslcache.data.dataset import Images
 from zslcache.errors import DataError
-from zslcache.extract.decode import Transform, UndecodableError, decode
+from zslcache.extract.decode import Undecodable, decode
+from zslcache.extract.transform import Transform
 
 AHEAD = 3  # batches in flight beside the one the device works on
 
@@ -80,7 +81,7 @@ class Feed:
             for first in range(begin, end, self.batch_size):
                 size = min(self.batch_size, end - first)
                 pixels = {
-                    t: torch.zeros(size, *t.output_size, 3, dtype=torch.uint8, pin_memory=self.pinned)
+                    t: torch.zeros(size, t.size, t.size, 3, dtype=torch.uint8, pin_memory=self.pinned)
                     for t in self.transforms
                 }
                 yield DecodedBatch(shard, first, first + size == end, pixels, np.zeros((size, 32), np.uint8))
@@ -99,11 +100,10 @@ class Feed:
         batch.hashes[place] = np.frombuffer(hashlib.sha256(data).digest(), np.uint8)
         try:
             image = decode(data)
-        except UndecodableError as error:
-            batch.skipped[row] = error.reason
-            return
-        for transform, pixels in batch.pixels.items():
-            pixels[place] = torch.from_numpy(transform(image))
+            for transform, pixels in batch.pixels.items():
+                pixels[place] = torch.from_numpy(transform(image))
+        except Undecodable as error:
+            batch.skipped[row] = error.message
 
     def _landed(self, batch: DecodedBatch, futures: list[Future[None]]) -> DecodedBatch:
         for future in futures:

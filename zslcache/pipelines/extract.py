@@ -55,12 +55,12 @@ class Report:
             "features": {name: _describe(store, name) for name in self.features},
             "images": self.images,
             "skipped": [{"path": names[row], "reason": reason} for row, reason in sorted(store.skipped.items())],
-            "not_finite": {name: sum(counts.values()) for name, counts in store.not_finite.items() if counts},
+            "not_finite": {name: count for name in store.arrays if (count := sum(store.not_finite[name].values()))},
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.images / self.seconds, 2) if self.seconds else 0.0,
             "resumed": self.resumed,
             "waited": {name: round(seconds / self.seconds, 3) for name, seconds in self.waited.items()},
-            "random_weights": bool(store.spec.backbone.get("random")),
+            "random_weights": bool(store.spec.backbone["random_weights"]),
         }
 
 
@@ -88,11 +88,11 @@ def extract(
         for backbone, (_, spec) in zip(backbones, places, strict=True)
     ]
     batch_size = _batch_size([path for path, _ in places], encoders, settings)
-    for path, spec in places:
+    for backbone, (path, spec) in zip(backbones, places, strict=True):
         if not (path / MANIFEST).exists():
             for line in what_differs(path.parent, spec):
                 progress.line(line)
-            create_store(path, spec, dataset.images.names, provenance(dataset, device, batch_size))
+            create_store(path, spec, dataset.images.names, provenance(dataset, backbone, device, batch_size))
     with ExitStack() as stack:
         jobs = [
             Job(stack.enter_context(writing(path, settings.wait)), encoder)
@@ -161,7 +161,7 @@ def _announce(jobs: Sequence[Job], images: int, device: torch.device, progress: 
     seconds = sum(job.seconds_per_image(TIMED) for job in jobs) * images
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     progress.line(
-        f"{', '.join(job.encoder.backbone.identity['name'] for job in jobs)} on {device} ({name}): {images:,} images, "
+        f"{', '.join(job.encoder.backbone.spec.name for job in jobs)} on {device} ({name}): {images:,} images, "
         f"{needed / 1e9:.2f} GB of {free / 1e9:.0f} GB free, about {seconds / 60:.1f} minutes."
     )
     if needed > free:

@@ -53,9 +53,8 @@ class Job:
 
     def seconds_per_image(self, images: int) -> float:
         """How long the encoder takes, measured on a few black images."""
-        black = torch.zeros(images, *self.encoder.backbone.transform.output_size, 3, dtype=torch.uint8)
         begun = time.perf_counter()
-        for values in self.encoder(black).values():
+        for values in self.encoder(self.encoder.black(images)).values():
             values.cpu()
         return (time.perf_counter() - begun) / images
 
@@ -90,7 +89,7 @@ class Job:
         assert self._blocks is not None
         ready = None
         if self.encoder.device.type == "cuda":
-            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch has no types here
+            ready = torch.cuda.Event()
             ready.record()
         hashes = np.concatenate(self._hashes)
         first_time = not self.store.committed[HASH][shard]

@@ -44,7 +44,7 @@ def store_for(
     """Where the store that the settings mean is, or would be, and its specification."""
     spec = StoreSpec(
         dataset={"name": dataset.name, "images": len(dataset.images), "fingerprint": dataset.images_fingerprint},
-        backbone=backbone.identity,
+        backbone={"name": backbone.spec.name, **backbone.identity},
         precision={"cuda": "bf16"}.get(device.type, "fp32") if settings.precision == "auto" else settings.precision,
         store_dtype=settings.store_dtype,
         pool=settings.pool,
@@ -69,12 +69,13 @@ def what_differs(folder: Path, spec: StoreSpec) -> Iterator[str]:
             yield f"{path.name} is not used, since it differs in {fields}."
 
 
-def provenance(dataset: Dataset, device: torch.device, batch_size: int) -> dict[str, Any]:
+def provenance(dataset: Dataset, backbone: Backbone, device: torch.device, batch_size: int) -> dict[str, Any]:
     """How a store came about; nothing here decides whether it is the right one."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return {
         "dataset_fingerprint": dataset.fingerprint,
         "dataset_provenance": dict(dataset.provenance),
+        "backbone": backbone.provenance,
         "device": name,
         "batch_size": batch_size,
         "zslcache": __version__,
