@@ -38,8 +38,8 @@ class JournalContent:
 
 def append(disk: Disk, path: Path, commit: Commit) -> None:
     """Add one commit; it counts from the moment this returns."""
-    entry = asdict(commit)
-    line = canonical({"crc": crc32c(canonical(entry)), "entry": _string_keys(entry)})
+    entry = _string_keys(asdict(commit))  # before the checksum: 9 sorts before 10, but "10" before "9"
+    line = canonical({"crc": crc32c(canonical(entry)), "entry": entry})
     disk.append(path, line + b"\n")
 
 

@@ -119,7 +119,7 @@ def encode_shard(
 
 def map_rows(
     spec: ArraySpec, shard: int, data: UInt8[np.ndarray, " bytes"]
-) -> tuple[Shaped[np.ndarray, "rows bytes"], Bool[np.ndarray, " rows"]]:
+) -> tuple[Shaped[np.ndarray, "rows row_bytes"], Bool[np.ndarray, " rows"]]:
     """View a shard's bytes as (rows, which of them are present) without copying; raises on a damaged index."""
     count = spec.rows_in(shard)
     body = count * spec.stride
