@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from zslcache.errors import DataError, UsageError
+from zslcache.errors import DataError, UsageError, ZslError
 
 TEMPORARY = ".tmp"  # how unfinished files end
 
@@ -133,6 +133,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
         disk.sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn what the system says of a full, read-only or vanished disk into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise ZslError(
+            f"Cannot write to {error.filename or folder}: {error.strerror or error}.",
+            "Make room or choose another --home, then run the same command again: it goes on where it stopped.",
+        ) from error
 
 
 def sha256_file(path: Path) -> str:
