@@ -1,9 +1,9 @@
 """Extractions that are killed, in children forked from one process that has imported everything.
 
-python -m tests.crash_driver FOLDER KILLS SEED    prints how many kills struck and how many stores were finished after them
+python -m tests.crash_driver FOLDER KILLS SEED    prints how many kills struck and how many stores were finished
 
-Every child is killed at a random moment and its store resumed by the next one; a store that is complete is compared with an
-undisturbed one, file by file, and then a new one is begun.
+Every child is killed at a random moment and its store resumed by the next one; a store that is complete is compared
+with an undisturbed one, file by file, and then a new one is begun.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def fork(work: Callable[[], None]) -> int:
         work()
         os._exit(0)
     except BaseException as error:
-        print(repr(error), file=sys.stderr)
+        sys.stderr.write(f"{error!r}\n")
         os._exit(1)
 
 
@@ -92,7 +92,7 @@ def main(folder: Path, kills: int, seed: int) -> None:
         finished += 1
         if struck == kills:
             break
-    print(json.dumps({"struck": struck, "finished": finished, "seconds": round(duration, 2)}))
+    sys.stdout.write(json.dumps({"struck": struck, "finished": finished, "seconds": round(duration, 2)}))
 
 
 if __name__ == "__main__":

@@ -332,8 +332,7 @@ def test_a_changed_image_is_noticed_when_features_are_added(home: Home, own: Dat
     with pytest.raises(DataError) as caught:
         run(home, own, tiny_vit("tokens"))
     assert caught.value.message == (
-        "1 images have changed since their other features were extracted; "
-        f"the first is {own.images.names[12]}."
+        f"1 images have changed since their other features were extracted; the first is {own.images.names[12]}."
     )
     assert str(store.path) in caught.value.hint
     store = FeatureStore.open(store.path)
@@ -343,7 +342,7 @@ def test_a_changed_image_is_noticed_when_features_are_added(home: Home, own: Dat
 
 def test_a_folder_that_is_gone_stops_the_extraction(home: Home, own: Dataset) -> None:
     shutil.rmtree(own.images.root)
-    with pytest.raises(NotFoundError, match="The image folder .*own is gone"):
+    with pytest.raises(NotFoundError, match=r"The image folder .*own is gone"):
         run(home, own, tiny_vit())
 
 
@@ -376,9 +375,8 @@ def test_values_that_are_not_finite_are_kept_and_counted(
 
 def test_a_store_that_is_being_written_is_refused_or_waited_for(home: Home, pictures: Dataset) -> None:
     path = run(home, pictures, tiny_vit("global")).store.path
-    with writer_lock(path / LOCK):
-        with pytest.raises(BusyError, match=f"is being written by process {os.getpid()} on "):
-            run(home, pictures, tiny_vit("tokens"))
+    with writer_lock(path / LOCK), pytest.raises(BusyError, match=f"is being written by process {os.getpid()} on "):
+        run(home, pictures, tiny_vit("tokens"))
     locked = threading.Event()
 
     def hold() -> None:
