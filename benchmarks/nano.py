@@ -2,7 +2,7 @@
 
     python benchmarks/nano.py [--home DIR] [--size 60]
 
-Both regularisers are chosen on validation classes; the test classes are looked at once. Prints what docs/nano.md states.
+Both regularisers are chosen on validation classes; the test classes are looked at once. Prints what docs/nano.md says.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def main() -> None:
         scored = [(t1(x, dataset, phase, g, lam), g, lam) for g in GRID for lam in GRID]
         chosen, gamma, lam = max(scored)
         test = t1(x, dataset, dataset.split, gamma, lam)
-        print(f"{name}: ESZSL T1 {test:.1f} % on 10 unseen classes (validation {chosen:.1f} %, gamma {gamma}, lambda {lam})")
+        settings = f"validation {chosen:.1f} %, gamma {gamma}, lambda {lam}"
+        print(f"{name}: ESZSL T1 {test:.1f} % on {len(dataset.split.unseen)} unseen classes ({settings})")
 
 
 if __name__ == "__main__":
