@@ -143,7 +143,7 @@ def test_pooling_functions_against_loops() -> None:
 
 
 def test_a_grid_of_odd_side_cannot_be_pooled(home: Home, pictures: Dataset) -> None:
-    with pytest.raises(UsageError, match=r"--pool 2x2 takes squares of 2 x 2 tokens, and the tokens of .* no even"):
+    with pytest.raises(UsageError, match=r"--pool 2x2 groups 2 x 2 tokens, but those of .* are no even square"):
         run(home, pictures, tiny_vit(img_size="24"), replace(SMALL, pool="2x2"))
     assert not home.stores.exists()
 
