@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -112,12 +113,9 @@ def test_damaged_files_are_refused_or_harmless(tmp_path, data):
     for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
         content[place] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
-    try:
+    with suppress(ZslError):  # and no other error
         found = read_splits(path)
         found.split(LABELS, 1)
-    except ZslError as error:
-        assert error.message
-    else:
         assert not np.isin(np.union1d(found.train, found.val), np.union1d(found.test_seen, found.test_unseen)).any()
 
 
