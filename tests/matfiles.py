@@ -26,9 +26,9 @@ def att_splits(folders: list[str] | None, original: np.ndarray, **parts: list[in
     return content | {f"{name}_loc": (np.array([part]).T + 1).astype(np.uint16) for name, part in parts.items()}
 
 
-def save(path: Path, content: dict[str, np.ndarray]) -> Path:
+def save(path: Path, content: dict[str, np.ndarray], compressed: bool = True) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    savemat(path, content, do_compression=True)
+    savemat(path, content, do_compression=compressed)
     return path
 
 

@@ -217,7 +217,7 @@ def test_a_folder_without_the_images_is_refused(tmp_path, fake):
         prepare(tmp_path / "home", "cub", tmp_path / "none")
     made = fake("cub")
     made.splits.unlink()
-    with pytest.raises(NotFoundError, match=r"att_splits\.mat of Caltech.* is not in") as refused:
+    with pytest.raises(NotFoundError, match=r"att_splits\.mat of Caltech.* is not at") as refused:
         prepare(tmp_path / "home", "cub", made.root)
     assert "xlsa17.zip" in refused.value.hint
     with pytest.raises(NotFoundError, match="There is no file"):

@@ -6,15 +6,25 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from zslcache.data.benchmark_specs import Benchmark
 from zslcache.data.download import download
 from zslcache.data.unpack import unpack
-from zslcache.errors import DataError, NotFoundError
+from zslcache.errors import DataError, NotFoundError, UsageError
 from zslcache.progress import SILENT, Progress
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the parts of a benchmark are; there are images, or features, or both."""
+
+    images: Path | None
+    splits: Path
+    features: Path | None
 
 
 def fetch(spec: Benchmark, root: Path, progress: Progress = SILENT) -> None:
@@ -22,6 +32,35 @@ def fetch(spec: Benchmark, root: Path, progress: Progress = SILENT) -> None:
     for archive in (*spec.archives, spec.split_archive):
         file = download(archive.url, root / archive.name, md5=archive.md5, progress=progress)
         unpack(file, root / archive.stem, progress)
+
+
+def locate(spec: Benchmark, root: Path | None, splits: Path | None, features: Path | None) -> Sources:
+    """The images below or around `root`, and the two .mat files: those that were named, or else the nearest ones."""
+    by_features = f"zslcache prepare {spec.name} --splits att_splits.mat --features res101.mat"
+    if root is None and not (splits and features):
+        raise UsageError(
+            f"prepare {spec.name} needs the folder of the official download, or the published features.",
+            f"zslcache prepare {spec.name} --root DIR   or   {by_features}",
+        )
+    images = image_folder(spec, root) if root and spec.folder else None
+    around = [root] if root else []
+    around += [images, *images.parents[:2]] if images else []
+    if splits is None or splits.is_dir():
+        around = [splits] if splits else around
+        splits = find_mat(spec, around, "att_splits.mat")
+    features = features or find_mat(spec, [splits.parent, *around] if splits else around, "res101.mat")
+    if images is None and features is None:
+        raise NotFoundError(
+            f"The images of {spec.title} cannot be prepared, only its published features: the images are boxes cut out "
+            "of larger photographs, and only res101.mat says in which order.",
+            f"{by_features}   (both are in {spec.split_archive.url})",
+        )
+    if splits is None:
+        raise NotFoundError(
+            f"att_splits.mat of {spec.title} is not at {around[0]}.",
+            f"Get {spec.split_archive.url}, unpack it, add --splits {spec.splits}/att_splits.mat; or add --download.",
+        )
+    return Sources(images, splits, features)
 
 
 def image_folder(spec: Benchmark, root: Path) -> Path:

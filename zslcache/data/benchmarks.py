@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
 
 from zslcache.data import registry
-from zslcache.data.benchmark_files import check_names, fetch, find_mat, image_folder, image_names
+from zslcache.data.benchmark_files import check_names, fetch, image_names, locate
 from zslcache.data.benchmark_specs import Benchmark, find_benchmark
 from zslcache.data.dataset import Dataset, FolderImages, Semantics
 from zslcache.data.matching import match_names
 from zslcache.data.xlsa17 import ImageList, SplitFile, read_image_list, read_splits
-from zslcache.errors import DataError, NotFoundError, UsageError
+from zslcache.errors import DataError, NotFoundError
 from zslcache.files import sha256_file
 from zslcache.home import Home
 from zslcache.progress import SILENT, Progress
@@ -40,54 +39,24 @@ def prepare_benchmark(
     if download:
         root = (root or home.downloads / name).absolute()
         fetch(spec, root, progress)
-    if root is None and not (splits and features):
-        raise UsageError(
-            f"prepare {name} needs the folder of the official download, or the published features.",
-            f"zslcache prepare {name} --root DIR   or   {_by_features(spec)}",
-        )
-    folder = image_folder(spec, root.absolute()) if root and spec.folder else None
-    around = [root.absolute()] if root else []
-    around += [folder, *folder.parents[:2]] if folder else []
-    splits = _splits_path(spec, around, splits)
-    features = features or find_mat(spec, [splits.parent, *around], "res101.mat")
-    split_file = _checked_splits(spec, splits)
-    listed = read_image_list(features) if features else None
-    if folder is not None:
-        names = image_names(folder, progress)
-        check_names(spec, folder, names)
+    sources = locate(spec, root.absolute() if root else None, splits, features)
+    split_file = _checked_splits(spec, sources.splits)
+    listed = read_image_list(sources.features) if sources.features else None
+    attribute_names = None
+    if sources.images is not None:
+        names = image_names(sources.images, progress)
+        check_names(spec, sources.images, names)
         names, labels = _in_split_order(spec, names, split_file, listed)
-        images = FolderImages(folder, names)
-    elif listed is not None:
+        images = FolderImages(sources.images, names)
+        attribute_names = spec.attribute_names(sources.images)
+    else:
+        assert listed is not None
         # Leading folders of another machine stay: imported features are matched by the ends of these names.
         names = tuple("/".join(part for part in file.split("/") if part) for file in listed.files)
         images, labels = FolderImages(registry.folder(home, name) / "no-images", names), listed.labels
-    else:
-        raise NotFoundError(
-            f"The images of {spec.title} cannot be prepared, only its published features: the images are boxes cut out "
-            "of larger photographs, and only res101.mat says in which order.",
-            f"{_by_features(spec)}   (both are in {spec.split_archive.url})",
-        )
-    attribute_names = spec.attribute_names(folder) if folder else None
     dataset = _dataset(spec, images, labels, split_file, attribute_names, seed)
     registry.register(home, dataset)
     return dataset
-
-
-def _by_features(spec: Benchmark) -> str:
-    return f"zslcache prepare {spec.name} --splits att_splits.mat --features res101.mat"
-
-
-def _splits_path(spec: Benchmark, around: Sequence[Path], given: Path | None) -> Path:
-    """att_splits.mat: `given` itself, or found in the folder `given`, or else around the images."""
-    if given is not None and not given.is_dir():
-        return given
-    places = [given] if given else around
-    if (found := find_mat(spec, places, "att_splits.mat")) is None:
-        raise NotFoundError(
-            f"att_splits.mat of {spec.title} is not in {places[0]}{'' if given else ' or beside the images'}.",
-            f"Get {spec.split_archive.url}, unpack it, add --splits {spec.splits}/att_splits.mat; or add --download.",
-        )
-    return found
 
 
 def _checked_splits(spec: Benchmark, path: Path) -> SplitFile:

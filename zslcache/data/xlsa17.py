@@ -49,6 +49,8 @@ class SplitFile:
 
     def split(self, labels: Int64[np.ndarray, " images"], val_classes: int, seed: int = 0) -> Split:
         """The split over images with these labels; `val_classes` are drawn from `seed` if the file names none."""
+        if self.images > len(labels):
+            raise _bad(self.path, f"it counts {self.images} images, but there are only {len(labels)}")
         if self.train is None or self.val is None:
             seen = np.unique(labels[self.trainval])
             chosen = draw_val_classes(seen, min(val_classes, len(seen) - 1), seed)
