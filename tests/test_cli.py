@@ -111,6 +111,8 @@ def test_home_comes_from_the_option_before_the_environment(tmp_path, monkeypatch
     monkeypatch.setenv("ZSLCACHE_HOME", str(tmp_path / "environment"))
     checks = {c["name"]: c for c in zslcache("doctor", "--json", "--home", tmp_path / "option").document["checks"]}
     assert checks["home"]["detail"] == str(tmp_path / "option")
+    checks = {c["name"]: c for c in zslcache("--home", tmp_path / "before", "--json", "doctor").document["checks"]}
+    assert checks["home"]["detail"] == str(tmp_path / "before")
     checks = {c["name"]: c for c in zslcache("doctor", "--json").document["checks"]}
     assert checks["home"]["detail"] == str(tmp_path / "environment")
 

@@ -17,9 +17,10 @@ from zslcache.home import ENVIRONMENT, Home
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", envvar=ENVIRONMENT, help="Where datasets, stores and runs live.", show_default=False),
+    typer.Option("--home", help=f"Where datasets, stores and runs live; else ${ENVIRONMENT}.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 _COMMON = (
     inspect.Parameter("home", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=HomeOption),
     inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption),
@@ -45,8 +46,9 @@ def command(parent: typer.Typer = app, name: str | None = None, panel: str | Non
         own = list(signature.parameters.values())[1:]
 
         @wraps(function)
-        def run(*, home: Path | None, as_json: bool, **arguments: Any) -> None:
-            console = Console(Home.at(home), as_json)
+        def run(*, context: typer.Context, home: Path | None, as_json: bool, **arguments: Any) -> None:
+            before = context.find_root().params  # `zslcache --home DIR COMMAND` means the same
+            console = Console(Home.at(home or before.get("home")), as_json or bool(before.get("as_json")))
             try:
                 function(console, **arguments)
             except ZslError as error:
@@ -65,8 +67,8 @@ def command(parent: typer.Typer = app, name: str | None = None, panel: str | Non
                 raise typer.Exit(InterruptedByUserError.exit_code) from error
 
         keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        run.__signature__ = signature.replace(parameters=[*keywords, *_COMMON])  # type: ignore[attr-defined]  # how inspect is told
-        run.__annotations__ = {p.name: p.annotation for p in [*keywords, *_COMMON]}
+        run.__signature__ = signature.replace(parameters=[*keywords, *_COMMON, _CONTEXT])  # type: ignore[attr-defined]  # how inspect is told
+        run.__annotations__ = {p.name: p.annotation for p in [*keywords, *_COMMON, _CONTEXT]}
         parent.command(name, rich_help_panel=panel)(run)
         return function
 
@@ -92,5 +94,7 @@ def _root(
         bool | None,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     pass

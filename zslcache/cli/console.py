@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from zslcache.progress import Task
 
+PIPE_WIDTH = 160
 PLAIN_INTERVAL = 10.0  # seconds between progress lines where there is no terminal
 
 
@@ -41,7 +42,10 @@ class Console:
         else:
             from rich.console import Console as RichConsole
 
-            show(RichConsole(highlight=False, soft_wrap=True))
+            out = RichConsole(highlight=False, soft_wrap=True)
+            if not out.is_terminal:  # nothing that reads a pipe wants tables folded to 80 columns
+                out.width = PIPE_WIDTH
+            show(out)
 
     def line(self, text: str) -> None:
         """A remark for people."""
