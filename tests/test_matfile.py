@@ -76,16 +76,22 @@ def test_files_that_were_cut_short_are_refused(tmp_path, cut, compressed):
         read_mat(path, ["x"])
 
 
-def test_a_flipped_bit_in_packed_numbers_is_noticed(tmp_path):
-    path = tmp_path / "x.mat"
-    savemat(path, {"x": np.random.default_rng(0).random((20, 20))}, do_compression=True)
-    content = bytearray(path.read_bytes())
-    for place in range(150, len(content), 7):
+def test_a_flipped_bit_in_packed_numbers_never_changes_them(tmp_path):
+    path, numbers = tmp_path / "x.mat", np.random.default_rng(0).random((20, 20))
+    savemat(path, {"x": numbers}, do_compression=True)
+    content, refused = bytearray(path.read_bytes()), 0
+    places = range(128, len(content), 7)
+    for place in places:
         content[place] ^= 4
         path.write_bytes(content)
-        with pytest.raises(MatError, match="damaged"):
-            read_mat(path, ["x"])
         content[place] ^= 4
+        try:
+            found = read_mat(path, ["x"])
+        except MatError:
+            refused += 1
+        else:  # the bit was of the name, or filled up a byte
+            assert "x" not in found or np.array_equal(found["x"], numbers)
+    assert refused > 0.98 * len(places)
 
 
 @pytest.mark.parametrize(
