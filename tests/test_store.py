@@ -130,6 +130,16 @@ def test_images_that_changed_withdraw_the_features_made_of_the_old_ones(tmp_path
     assert store.valid(["tokens"])[4:].all()
 
 
+def test_images_that_are_the_same_keep_the_features_made_of_them(tmp_path):
+    path = tmp_path / "s"
+    fill(path, spec())
+    with writing(path) as writer:
+        writer.withdraw(0, [HASH])
+        assert not writer.store.valid(["tokens"])[0]
+        writer.commit(0, {"global": truth(7, (5,))[:4]}, hashes(7)[:4])
+    assert FeatureStore.open(path).valid(["global", "tokens"]).all()
+
+
 def test_a_shard_that_is_written_again_does_not_count_meanwhile(tmp_path):
     path = tmp_path / "s"
     fill(path, spec())
@@ -138,7 +148,7 @@ def test_a_shard_that_is_written_again_does_not_count_meanwhile(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             writer.commit(0, {"global": truth(7, (5,))[:4]}, hashes(7)[:4])
     store = FeatureStore.open(path)
-    for feature in SHAPES:
+    for feature in SHAPES:  # tokens too: which images they were made of is written again
         assert store.valid([feature]).tolist() == [False] * 4 + [True] * 3
 
 

@@ -67,6 +67,14 @@ def read_foreign(path: Path, names: Sequence[str] | None = None) -> ForeignFeatu
     return ForeignFeatures(path, values, chosen)
 
 
+def read_names(path: Path) -> list[str]:
+    """A text file with one image per line."""
+    try:
+        return path.read_bytes().decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no UTF-8 text: {error}.") from error
+
+
 def import_features(
     source: ForeignFeatures,
     dataset: Dataset,

@@ -124,8 +124,8 @@ class StoreWriter:
     ) -> None:
         """Write one shard of the given features; `skipped` says by row number which have none and why.
 
-        It counts when this returns. `hashes` come with the first features of a shard, or to replace all that it has;
-        without them, features that the shard has already stay as they are.
+        It counts when this returns. `hashes` come with the first features of a shard, or when its images were looked at
+        afresh; without them, features that the shard has already stay as they are.
         """
         store, skipped = self.store, dict(skipped or {})
         first = shard * store.spec.shard_rows
@@ -136,7 +136,8 @@ class StoreWriter:
             if not blocks:
                 return
         else:  # while its files are replaced the shard must not count
-            self.withdraw(shard, [name for name, committed in store.committed.items() if committed[shard]])
+            replaced = [HASH, *(name for feature in blocks for name in store.arrays_of(feature))]
+            self.withdraw(shard, [name for name in replaced if store.committed[name][shard]])
         files, not_finite = {}, {}
         for name, values in self._arrays(blocks, hashes):
             array = store.arrays[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +12,6 @@ from zslcache.cli.console import Console
 from zslcache.errors import DamageError, UsageError, ZslError
 
 if TYPE_CHECKING:
-    import numpy as np
     import rich.console
 
     from zslcache.cache.store import FeatureStore
@@ -56,7 +54,7 @@ def show(console: Console, store: StoreArgument) -> None:
     """Show what one store holds, how it was made and which images it lacks."""
     from zslcache.cache import catalogue
 
-    opened = _open(console, store)
+    opened = open_store(console, store)
     names = opened.image_names
     skipped = [{"path": names[row], "reason": reason} for row, reason in sorted(opened.skipped.items())]
     document = catalogue.summary(opened) | {
@@ -92,13 +90,13 @@ def explain(
     """Say field by field what makes a store the one it is, or how two stores differ."""
     from zslcache.cache.spec import MEANING, differences, leaves
 
-    one = _open(console, store)
+    one = open_store(console, store)
     document: dict[str, Any] = {"store": str(one.path), "key": one.spec.key}
     if other is None:
         fields = [{"field": name, "value": value} for name, value in leaves(one.spec.document())]
         document["fields"] = [{**field, "meaning": MEANING[field["field"].split(".")[0]]} for field in fields]
     else:
-        two = _open(console, other)
+        two = open_store(console, other)
         found = differences(one.spec.document(), two.spec.document())
         document |= {"other": str(two.path), "other_key": two.spec.key}
         document["differences"] = [{"field": field, "store": a, "other": b} for field, a, b in found]
@@ -148,40 +146,6 @@ def verify(
 
 
 @command(cache_app)
-def export(
-    console: Console,
-    store: StoreArgument,
-    target: Annotated[Path, typer.Argument(help="X.npz, X.mat, or a folder for .npy files.")],
-    features: Annotated[str, typer.Option(help="Names separated by commas.")] = "global",
-) -> None:
-    """Write features in a form that other programs read; images without features become NaN, see valid."""
-    from zslcache.cache.export import export as run
-
-    opened = _open(console, store)
-    names = [name.strip() for name in features.split(",") if name.strip()]
-    run(opened, names, target, _labels(console, opened), console)
-    document = {"store": str(opened.path), "target": str(target), "features": names, "images": opened.rows}
-    console.result(document, lambda out: out.print(f"{opened.rows:,} images: {target}", markup=False))
-
-
-@command(cache_app)
-def convert(
-    console: Console,
-    store: StoreArgument,
-    store_dtype: Annotated[str, typer.Option(help="float16, float32 or int8.")],
-) -> None:
-    """Make a store of the same features in another dtype, beside the first and without the images."""
-    from zslcache.cache import catalogue
-    from zslcache.cache.convert import convert as run
-    from zslcache.cache.convert import converted_spec
-
-    opened = _open(console, store)
-    target = opened.path.parent / converted_spec(opened.spec, store_dtype).folder_name
-    document = catalogue.summary(run(opened, store_dtype, target, console))
-    console.result(document, lambda out: out.print(f"{document['bytes'] / 1e6:,.1f} MB: {target}", markup=False))
-
-
-@command(cache_app)
 def rm(
     console: Console,
     store: StoreArgument,
@@ -194,69 +158,18 @@ def rm(
     if not yes:
         if not sys.stdin.isatty() or console.as_json:
             raise UsageError(f"{path} would be deleted.", "Say so: --yes")
-        typer.confirm(f"Delete {path}?", abort=True, err=True)
+        if not typer.confirm(f"Delete {path}?", err=True):
+            raise ZslError("Nothing was deleted.")
     catalogue.remove(path)
     console.result({"removed": str(path)}, lambda out: out.print(f"Deleted {path}.", markup=False))
 
 
-@command(name="import", panel=PANEL)
-def import_(
-    console: Console,
-    dataset: Annotated[str, typer.Option(help="The prepared dataset whose images these are.")],
-    backbone: Annotated[str, typer.Option(help="A name for the encoder that made them, such as res101.")],
-    mat: Annotated[Path | None, typer.Option(help="Features as in res101.mat.", show_default=False)] = None,
-    npz: Annotated[
-        Path | None, typer.Option(help="Arrays global (or features) and image_names.", show_default=False)
-    ] = None,
-    npy: Annotated[Path | None, typer.Option(help="One vector per image.", show_default=False)] = None,
-    names: Annotated[
-        Path | None, typer.Option(help="The image of every row, one per line.", show_default=False)
-    ] = None,
-    store_dtype: Annotated[str, typer.Option(help="float16, float32 or int8.")] = "float32",
-) -> None:
-    """Make a store from features that others computed, matched by the names of the images."""
-    from zslcache.cache import catalogue
-    from zslcache.cache.importing import import_features, read_foreign
-    from zslcache.data import registry
-
-    files = [file for file in (mat, npz, npy) if file is not None]
-    if len(files) != 1:
-        raise UsageError("Name one file of features.", "--mat FILE, --npz FILE or --npy FILE")
-    prepared = registry.load(console.home, dataset)
-    listed = None if names is None else names.read_text(encoding="utf-8").splitlines()
-    imported = import_features(
-        read_foreign(files[0], listed), prepared, backbone, console.home.stores / prepared.name, store_dtype, console
-    )
-    if imported.order_trusted:
-        console.line(f"{files[0].name} names no images: its order is taken to be that of {dataset}.")
-    document = catalogue.summary(imported.store) | {"unmatched": list(imported.unmatched)}
-
-    def show(out: rich.console.Console) -> None:
-        filled = document["images"] - document["skipped"]
-        out.print(f"{filled:,} of {document['images']:,} images have features: {document['path']}", markup=False)
-        if imported.unmatched:
-            first = imported.unmatched[0]
-            out.print(f"{len(imported.unmatched):,} rows belong to no image; the first is {first}", markup=False)
-
-    console.result(document, show)
-
-
-def _open(console: Console, text: str) -> FeatureStore:
+def open_store(console: Console, text: str) -> FeatureStore:
+    """The store that a person means."""
     from zslcache.cache import catalogue
     from zslcache.cache.store import FeatureStore
 
     return FeatureStore.open(catalogue.find(console.home, text))
-
-
-def _labels(console: Console, store: FeatureStore) -> np.ndarray | None:
-    """The labels of the store's images, if they are still those of the prepared dataset."""
-    from zslcache.data import registry
-
-    name = str(store.spec.dataset["name"])
-    if name not in registry.names(console.home):
-        return None
-    dataset = registry.load(console.home, name)
-    return dataset.labels if tuple(dataset.images.names) == store.image_names else None
 
 
 def _show_features(row: dict[str, Any], out: rich.console.Console) -> None:

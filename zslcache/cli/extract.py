@@ -92,6 +92,8 @@ def extract(
     if batch_size != "auto" and not (batch_size.isdigit() and int(batch_size)):
         raise UsageError(f"--batch-size {batch_size} is neither a positive number nor auto.", "--batch-size 64")
     names = [name.strip() for name in backbone.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--backbone names no encoder.", "See: zslcache backbones")
     if weights and len(names) > 1:
         raise UsageError("--weights belongs to one backbone, but several were given.", "Extract them one by one.")
 

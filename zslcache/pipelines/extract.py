@@ -17,7 +17,7 @@ import torch
 from zslcache.cache.store import MANIFEST, FeatureStore
 from zslcache.cache.writer import create_store, writing
 from zslcache.data.dataset import Dataset
-from zslcache.errors import DataError, ZslError
+from zslcache.errors import DataError, UsageError, ZslError
 from zslcache.extract.backbones import Backbone
 from zslcache.extract.encode import Encoder, choose_device, largest_batch
 from zslcache.extract.feed import DecodedBatch, Feed
@@ -83,21 +83,22 @@ def extract(
     """Bring the store of every backbone to hold its features for all images; what is there already is kept."""
     device = choose_device(settings.device)
     places = [store_for(home, dataset, backbone, settings, device) for backbone in backbones]
+    if len({path for path, _ in places}) < len(places):
+        raise UsageError("The same backbone is given twice.", "Name it once, with all the features it is to give.")
     encoders = [
         Encoder(backbone, device, spec.precision, spec.pool, KEPT[spec.store_dtype], settings.compiled)
         for backbone, (_, spec) in zip(backbones, places, strict=True)
     ]
     batch_size = _batch_size([path for path, _ in places], encoders, settings)
-    for backbone, (path, spec) in zip(backbones, places, strict=True):
-        if not (path / MANIFEST).exists():
-            for line in what_differs(path.parent, spec):
-                progress.line(line)
-            create_store(path, spec, dataset.images.names, provenance(dataset, backbone, device, batch_size))
     with ExitStack() as stack:
-        jobs = [
-            Job(stack.enter_context(writing(path, settings.wait)), encoder)
-            for (path, _), encoder in zip(places, encoders, strict=True)
-        ]
+        for backbone, (path, spec) in zip(backbones, places, strict=True):
+            if not (path / MANIFEST).exists():
+                for line in what_differs(path.parent, spec):
+                    progress.line(line)
+                create_store(path, spec, dataset.images.names, provenance(dataset, backbone, device, batch_size))
+        # Everyone locks in the same order, or two that wait for several stores could wait for each other.
+        writers = {path: stack.enter_context(writing(path, settings.wait)) for path in sorted(p for p, _ in places)}
+        jobs = [Job(writers[path], encoder) for (path, _), encoder in zip(places, encoders, strict=True)]
         begun = time.monotonic()
         waited = _run(jobs, dataset, batch_size, settings, progress)
         seconds = time.monotonic() - begun
