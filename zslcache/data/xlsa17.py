@@ -15,11 +15,13 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from zslcache.data.dataset import Indices, Split, draw_val_classes
+from zslcache.data.matfile import MatError, read_mat
 from zslcache.errors import DataError, NotFoundError
 
 _ATT = ("allclasses_names", "att", "original_att")
 _PARTS = ("trainval_loc", "test_seen_loc", "test_unseen_loc")
 _VALIDATION = ("train_loc", "val_loc")
+_HUGE = 1e30  # nothing that means anything is larger, and single precision still holds it
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +113,11 @@ def read_features(
     features = content.get("features")
     if features is None or features.dtype.kind not in "fiu" or features.ndim != 2:
         raise _bad(path, "it has no matrix called features")
+    if not np.all(np.abs(features) < _HUGE):
+        raise _bad(path, "some of its features are not finite numbers")
     rows = np.ascontiguousarray(features.T, dtype=np.float32)  # the file's columns are images
     if len(rows) != len(images.files):
         raise _bad(path, f"it has features of {len(rows)} images but names {len(images.files)}")
-    if not np.isfinite(rows).all():
-        raise _bad(path, "some of its features are not finite numbers")
     return rows, images.labels, images.files
 
 
@@ -128,18 +130,12 @@ def read_texts(path: Path, name: str) -> tuple[str, ...]:
 
 
 def _load(path: Path, names: Sequence[str]) -> Mapping[str, np.ndarray]:
-    from scipy.io import loadmat
-
     if not path.is_file():
         raise NotFoundError(f"There is no file {path}.", "Give an att_splits.mat or res101.mat of the xlsa17 archive.")
     try:
-        # The format is plain numbers, texts and cells; nothing in it is executed.
-        content = loadmat(path, variable_names=list(names))
-    except NotImplementedError as error:
-        raise _bad(path, "it is in MATLAB's v7.3 format", "Save it from MATLAB with save(..., '-v7').") from error
-    except Exception as error:  # on damaged files the parser raises whatever it trips over
-        raise _bad(path, f"it is damaged or no MATLAB file ({error})", "Download it again.") from error
-    return {name: content[name] for name in names if isinstance(content.get(name), np.ndarray)}
+        return read_mat(path, names)
+    except MatError as error:
+        raise _bad(path, str(error), "Download it again.") from error
 
 
 def _image_list(path: Path, content: Mapping[str, np.ndarray]) -> ImageList:
@@ -162,7 +158,7 @@ def _distinct(files: Sequence[str]) -> tuple[str, ...]:
 
 
 def _matrix(path: Path, att: np.ndarray) -> Float64[np.ndarray, "classes attributes"]:
-    if att.ndim != 2 or att.dtype.kind not in "fiub" or not att.size or not np.isfinite(att).all():
+    if att.ndim != 2 or att.dtype.kind not in "fiu" or not att.size or not np.all(np.abs(att) < _HUGE):
         raise _bad(path, "its class attributes are not a matrix of finite numbers")
     return att.T.astype(np.float64)  # the file's columns are classes
 
