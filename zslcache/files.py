@@ -7,10 +7,10 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from zslcache.errors import DataError, UsageError, ZslError
+from zslcache.errors import DataError, UsageError, disk_error
 
 TEMPORARY = ".tmp"  # how unfinished files end
 
@@ -38,6 +38,15 @@ def check_relative(name: str) -> str:
     return name
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn what the system refuses into an error that names `path` and says what can be done."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
 class Disk:
     """The few operations by which anything durable reaches the disk, so that tests can make each of them fail."""
 
@@ -48,45 +57,53 @@ class Disk:
         """
         self.make_folder(path.parent)
         temporary = (via or path.parent) / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with naming(path):
             try:
-                for chunk in chunks:
-                    self._write_all(descriptor, chunk)
-                self.sync(descriptor)
-            finally:
-                os.close(descriptor)
-            self.rename(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        self.sync_folder(path.parent)
+                with self._opened(temporary, os.O_CREAT | os.O_EXCL) as descriptor:
+                    for chunk in chunks:
+                        self._write_all(descriptor, chunk)
+                    self.sync(descriptor)
+                self.rename(temporary, path)
+            except BaseException:
+                with suppress(OSError):  # what went wrong first matters more
+                    temporary.unlink()
+                raise
+            self.sync_folder(path.parent)
 
     def make_folder(self, folder: Path) -> None:
         """Create `folder` and what is missing above it, durably."""
         if not folder.is_dir():
             self.make_folder(folder.parent)
-            folder.mkdir(exist_ok=True)
-            self.sync_folder(folder.parent)
+            with naming(folder):
+                folder.mkdir(exist_ok=True)
+                self.sync_folder(folder.parent)
 
     def append(self, path: Path, data: Buffer) -> None:
-        """Add `data` at the end of `path` and sync it."""
+        """Add `data` at the end of `path` and sync it; what cannot be added whole is taken back."""
         created = not path.exists()
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            self._write_all(descriptor, data)
-            self.sync(descriptor)
-        finally:
-            os.close(descriptor)
-        if created:
-            self.sync_folder(path.parent)
+        with naming(path), self._opened(path, os.O_CREAT | os.O_APPEND) as descriptor:
+            size = os.fstat(descriptor).st_size
+            try:
+                self._write_all(descriptor, data)
+                self.sync(descriptor)
+                if created:
+                    self.sync_folder(path.parent)
+            except BaseException:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
 
     def truncate(self, path: Path, size: int) -> None:
         """Cut `path` to `size` bytes and sync it."""
-        descriptor = os.open(path, os.O_WRONLY)
-        try:
+        with naming(path), self._opened(path) as descriptor:
             os.ftruncate(descriptor, size)
             self.sync(descriptor)
+
+    @contextmanager
+    def _opened(self, path: Path, flags: int = 0) -> Iterator[int]:
+        descriptor = os.open(path, os.O_WRONLY | flags, 0o666)
+        try:
+            yield descriptor
         finally:
             os.close(descriptor)
 
@@ -133,18 +150,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
         disk.sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Turn what the system says of a full, read-only or vanished disk into an error that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise ZslError(
-            f"Cannot write to {error.filename or folder}: {error.strerror or error}.",
-            "Make room or choose another --home, then run the same command again: it goes on where it stopped.",
-        ) from error
 
 
 def sha256_file(path: Path) -> str:

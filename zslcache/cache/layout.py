@@ -8,6 +8,8 @@ readers see the fill value (NaN for floats).
 
 from __future__ import annotations
 
+import re
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -17,9 +19,11 @@ import google_crc32c
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 
-from zslcache.errors import DamageError
+from zslcache.errors import DamageError, DataError
+from zslcache.files import Buffer
 
 CHECKSUM = 4  # bytes of a crc32c
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,99}")
 ABSENT = np.iinfo(np.uint64).max
 
 
@@ -32,6 +36,10 @@ class ArraySpec:
     row_shape: tuple[int, ...]
     dtype: str
     shard_rows: int
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):  # it becomes a folder
+            raise DataError(f"{self.name!r} cannot be the name of a stored array.")
 
     @cached_property
     def numpy_dtype(self) -> np.dtype:
@@ -51,17 +59,16 @@ class ArraySpec:
         return -(-self.rows // self.shard_rows)
 
     @property
-    def shard_bytes(self) -> int:
-        """Size of a shard file; the last one is shorter by the rows it lacks."""
-        return self.shard_rows * self.stride + self.index_bytes
-
-    @property
     def index_bytes(self) -> int:
         return 16 * self.shard_rows + CHECKSUM
 
     def rows_in(self, shard: int) -> int:
         """How many rows shard number `shard` holds."""
         return min(self.shard_rows, self.rows - shard * self.shard_rows)
+
+    def shard_bytes(self, shard: int) -> int:
+        """Size of a shard's file; the last one is shorter by the rows it lacks."""
+        return self.rows_in(shard) * self.stride + self.index_bytes
 
     def file(self, shard: int) -> str:
         """The shard's path inside the group."""
@@ -96,6 +103,15 @@ def crc32c(data: UInt8[np.ndarray, ...] | bytes) -> int:
     return google_crc32c.value(data)
 
 
+def file_checksum(data: Buffer, start: int = 0) -> int:
+    """CRC-32 of a whole file, or of what follows a part with checksum `start`.
+
+    Not CRC-32C: a row followed by its own CRC-32C moves that of the file to one and the same value whatever the row
+    holds, so that it would be equal for all shards of a shape.
+    """
+    return zlib.crc32(data, start)
+
+
 def encode_shard(
     spec: ArraySpec, rows: Shaped[np.ndarray, "rows ..."], present: Bool[np.ndarray, " rows"]
 ) -> UInt8[np.ndarray, " bytes"]:
@@ -118,13 +134,13 @@ def encode_shard(
 
 
 def map_rows(
-    spec: ArraySpec, shard: int, data: UInt8[np.ndarray, " bytes"]
-) -> tuple[Shaped[np.ndarray, "rows row_bytes"], Bool[np.ndarray, " rows"]]:
+    spec: ArraySpec, shard: int, data: UInt8[np.ndarray, " file"]
+) -> tuple[Shaped[np.ndarray, "rows bytes"], Bool[np.ndarray, " rows"]]:
     """View a shard's bytes as (rows, which of them are present) without copying; raises on a damaged index."""
     count = spec.rows_in(shard)
     body = count * spec.stride
-    if len(data) != body + spec.index_bytes:
-        raise DamageError(f"{spec.file(shard)} has {len(data)} bytes instead of {body + spec.index_bytes}.")
+    if len(data) != spec.shard_bytes(shard):
+        raise DamageError(f"{spec.file(shard)} has {len(data)} bytes instead of {spec.shard_bytes(shard)}.")
     encoded = data[body:-CHECKSUM]
     if crc32c(encoded) != int.from_bytes(data[-CHECKSUM:].tobytes(), "little"):
         raise DamageError(f"The index of {spec.file(shard)} does not match its checksum.")

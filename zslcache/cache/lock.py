@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from zslcache.errors import ZslError
+from zslcache.files import naming
 
 
 class BusyError(ZslError):
@@ -22,7 +23,8 @@ class BusyError(ZslError):
 @contextmanager
 def writer_lock(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold the lock file at `path`; when someone else does, wait for them or say who it is."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    with naming(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

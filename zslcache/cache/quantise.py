@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int8
 
 LEVELS = 127
+TINY = np.finfo(np.float32).tiny
 
 
 def quantise(
@@ -16,7 +17,8 @@ def quantise(
 ) -> tuple[Int8[np.ndarray, "*token channels"], Float32[np.ndarray, "*token"]]:
     """(int8 values, float32 scale per token); a token that is not finite keeps a NaN scale and so stays visible."""
     values = values.astype(np.float32, copy=False)
-    scale = np.abs(values).max(axis=-1) / np.float32(LEVELS)
+    scale = np.asarray(np.abs(values).max(axis=-1) / np.float32(LEVELS))
+    scale[scale < TINY] = 0  # below it floats lose their precision, and int8 would overflow
     finite = np.isfinite(scale)
     scale[~finite] = np.nan
     step = np.where(finite & (scale > 0), scale, 1)[..., None]

@@ -55,3 +55,22 @@ def differences(asked: Mapping[str, Any], stored: Mapping[str, Any], path: str =
             yield from differences(one, other, f"{path}{name}.")
         elif canonical(one) != canonical(other):
             yield f"{path}{name}", one, other
+
+
+MEANING = {
+    "dataset": "which images, in which order: a fingerprint of their names",
+    "backbone": "the resolved model, the sha256 of its weights, its preprocessing and its options",
+    "precision": "what the encoder computes in",
+    "store_dtype": "what is kept of the numbers it computes",
+    "pool": "how grids of tokens are reduced before they are kept",
+    "shard_rows": "images per shard file, the unit of writing and of resuming",
+}
+
+
+def leaves(document: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field of a specification: (dotted name, value)."""
+    for name, value in document.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int64, UInt32
 
-from zslcache.cache import journal
+from zslcache.cache import journal, manifest
 from zslcache.cache.journal import Commit
 from zslcache.cache.layout import ArraySpec
 from zslcache.cache.quantise import dequantise
@@ -54,7 +54,7 @@ class FeatureStore:
     def open(cls, path: Path) -> FeatureStore:
         """The store at `path`; says what is wrong when there is none or it cannot be read."""
         try:
-            document = json.loads((path / MANIFEST).read_bytes())
+            document = manifest.decode((path / MANIFEST).read_bytes())
             if document["format"] > FORMAT:
                 raise DataError(
                     f"The store {path} was written by zslcache {document['written_by']}, which is newer than this one.",
@@ -63,13 +63,13 @@ class FeatureStore:
             return cls(path, document)
         except (FileNotFoundError, NotADirectoryError):
             raise NotFoundError(f"There is no feature store at {path}.", "See: zslcache cache ls") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise DamageError(
-                f"{path / MANIFEST} is damaged: {error!r}.", "Remove the store and extract again."
-            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            hint = f"Remove it with zslcache cache rm {path}, then extract again."
+            raise DamageError(f"{path / MANIFEST} is damaged: {error}.", hint) from error
 
     def reload(self) -> None:
         """Read the journal: which shards of which arrays are whole, which rows were skipped and why."""
+        self._readers: dict[str, ArrayReader] = {}
         self.journal = journal.read(self.path / JOURNAL)
         self.committed: dict[str, Bool[np.ndarray, " shards"]] = {}
         self.checksums: dict[str, UInt32[np.ndarray, " shards"]] = {}
@@ -93,7 +93,13 @@ class FeatureStore:
     @cached_property
     def image_names(self) -> tuple[str, ...]:
         """The image of every row."""
-        return tuple((self.path / IMAGES).read_text(encoding="utf-8").split("\n")[:-1])
+        data = (self.path / IMAGES).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.provenance["images_sha256"]:
+            raise DamageError(
+                f"{self.path / IMAGES} is not the list of images that the store was made with.",
+                "Mend it with zslcache cache repair.",
+            )
+        return tuple(data.decode().split("\n")[:-1])
 
     def arrays_of(self, feature: str) -> list[str]:
         """The arrays that make up a feature: itself and, in an int8 store, its scales."""
@@ -119,6 +125,8 @@ class FeatureStore:
     def read(self, feature: str, rows: Int64[np.ndarray, " rows"] | None = None) -> Float[np.ndarray, "rows ..."]:
         """The given rows (all by default) of a feature; refuses rows that were never committed or were skipped."""
         rows = np.arange(self.rows) if rows is None else np.asarray(rows, np.int64)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self.rows:
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of a store that has {self.rows}")
         names = self.arrays_of(feature)
         missing = rows[~self.valid([feature])[rows]]
         if len(missing):
@@ -131,15 +139,19 @@ class FeatureStore:
         values = self.reader(feature).gather(rows)
         return values if len(names) == 1 else dequantise(values, self.reader(names[1]).gather(rows))
 
+    def zarr_files(self) -> dict[str, bytes]:
+        """The metadata that make the stored arrays an ordinary Zarr group: path in the store, content."""
+        attributes = {"spec": self.spec.document(), "provenance": self.provenance}
+        group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        documents = {"": group} | {f"{name}/": array.metadata() for name, array in self.arrays.items()}
+        return {f"{GROUP}/{k}zarr.json": manifest.readable_json(document) for k, document in documents.items()}
+
     def reader(self, array: str) -> ArrayReader:
         """Row access to one stored array."""
-        if array not in self._readers:
-            self._readers[array] = ArrayReader(self.path / GROUP, self.arrays[array])
-        return self._readers[array]
-
-    @cached_property
-    def _readers(self) -> dict[str, ArrayReader]:
-        return {}
+        reader = self._readers.get(array)  # looked up once: a thread that commits may drop it meanwhile
+        if reader is None:
+            reader = self._readers[array] = ArrayReader(self.path / GROUP, self.arrays[array])
+        return reader
 
     def array_spec(self, name: str, shape: Sequence[int], dtype: str) -> ArraySpec:
         """How an array of the given row shape is laid out in this store."""
@@ -147,13 +159,20 @@ class FeatureStore:
 
     def apply(self, commit: Commit) -> None:
         """Take a commit of the journal into account."""
-        first = commit.shard * self.spec.shard_rows
+        shard = commit.shard
+        for name in commit.withdrawn:
+            if name in self.arrays:
+                self.committed[name][shard] = False
         if HASH in commit.files:  # the images of this shard were looked at afresh
-            for row in range(first, first + self.spec.shard_rows):
+            if commit.files[HASH][1] != self.checksums[HASH][shard]:  # and are others: what was made of them is stale
+                for committed in self.committed.values():
+                    committed[shard] = False
+            for row in range(shard * self.spec.shard_rows, (shard + 1) * self.spec.shard_rows):
                 self.skipped.pop(row, None)
         self.skipped.update(commit.skipped)
         for name, (_, checksum) in commit.files.items():
-            if name in self.arrays and commit.shard < self.shards:
-                self.committed[name][commit.shard] = True
-                self.checksums[name][commit.shard] = checksum
-                self.not_finite[name][commit.shard] = commit.not_finite.get(name, 0)
+            if name in self.arrays:
+                self._readers.pop(name, None)  # its maps may show the file that was replaced
+                self.committed[name][shard] = True
+                self.checksums[name][shard] = checksum
+                self.not_finite[name][shard] = commit.not_finite.get(name, 0)

@@ -12,7 +12,7 @@ import typer
 
 from zslcache import __version__
 from zslcache.cli.console import Console
-from zslcache.errors import ZslError
+from zslcache.errors import ZslError, disk_error
 from zslcache.home import ENVIRONMENT, Home
 
 HomeOption = Annotated[
@@ -52,6 +52,12 @@ def command(parent: typer.Typer = app, name: str | None = None, panel: str | Non
             except ZslError as error:
                 console.error(error)
                 raise typer.Exit(error.exit_code) from error
+            except OSError as error:
+                if isinstance(error, BrokenPipeError):
+                    raise
+                refused = disk_error(error)
+                console.error(refused)
+                raise typer.Exit(refused.exit_code) from error
             except KeyboardInterrupt as error:
                 console.error(
                     InterruptedByUserError("Interrupted.", "Run the same command again: it goes on where it stopped.")

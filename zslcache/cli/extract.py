@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,42 @@ if TYPE_CHECKING:
     import rich.console
 
 PANEL = "Stage one: features"
+WeightsOption = Annotated[
+    str | None, typer.Option(help="A state dict (safetensors or .pth), or 'random' for benchmarks.")
+]
+HubOption = Annotated[Path | None, typer.Option(help="A folder to use in place of the libraries' own hub caches.")]
+
+
+@command(panel=PANEL)
+def backbones(console: Console) -> None:
+    """List the named encoders: what they give, what they were trained on, whether their weights are here."""
+    from zslcache.extract.catalogue import ANY_OTHER, CATALOGUE, offered
+    from zslcache.extract.locate import weights_available
+
+    rows: list[dict[str, Any]] = []
+    for name, spec in CATALOGUE.items():
+        assert spec.facts is not None, "every catalogued backbone has facts"
+        where = weights_available(spec)
+        row = asdict(spec.facts) | {"name": name, "source": spec.source, "model": spec.model}
+        rows.append(row | {"weights": str(spec.weights), "here": str(where or ""), "features": offered(spec)})
+
+    def show(out: rich.console.Console) -> None:
+        from rich.table import Table
+
+        table = Table(box=None, header_style="bold")
+        for title in ("backbone", "from", "width", "grid", "px", "blocks", "params", "trained on", "licence", "here"):
+            table.add_column(title, no_wrap=title != "trained on")
+        for row in rows:
+            numbers = (str(row["width"]), f"{row['grid']}x{row['grid']}", str(row["px"]), str(row["blocks"] or "CNN"))
+            millions = f"{row['parameters'] / 1e6:.1f} M"
+            leak = " [yellow](may have seen unseen classes)[/]" if row["leak"] else ""
+            training = row["pretraining"] + leak
+            here = "yes" if row["here"] else "no"
+            table.add_row(row["name"], row["source"], *numbers, millions, training, row["licence"], here)
+        out.print(table)
+        out.print(ANY_OTHER, markup=False)
+
+    console.result(rows, show)
 
 
 @command(panel=PANEL)
@@ -28,13 +65,14 @@ def extract(
     pool: Annotated[str, typer.Option(help="none, 2x2 (mean of four tokens) or merge (four side by side).")] = "none",
     store_dtype: Annotated[str, typer.Option(help="float16, float32 or int8.")] = "float16",
     precision: Annotated[str, typer.Option(help="fp32, bf16, fp16; auto is bf16 on CUDA, fp32 on the CPU.")] = "auto",
-    weights: Annotated[
-        str | None, typer.Option(help="A state dict (safetensors or .pth), or 'random' for benchmarks.")
-    ] = None,
+    weights: WeightsOption = None,
     model_arg: Annotated[
-        list[str] | None, typer.Option(help="A constructor option, NAME=VALUE; may be given again.")
+        list[str] | None, typer.Option(help="A constructor option, NAME=VALUE; may be repeated.")
     ] = None,
-    hub_dir: Annotated[Path | None, typer.Option(help="A local copy of the torch.hub repository.")] = None,
+    transform_arg: Annotated[
+        list[str] | None, typer.Option(help="A preprocessing setting, NAME=VALUE, such as size=448; may be repeated.")
+    ] = None,
+    hub_dir: HubOption = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="Images at once, or auto.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads; one per core by default.")] = None,
@@ -68,8 +106,9 @@ def extract(
     if limit is not None:
         data = data.spread(limit)
     wanted = [name.strip() for name in features.split(",") if name.strip()]
-    arguments = dict(_pair(text) for text in model_arg or [])
-    backbones = [build_backbone(name, wanted, weights=weights, model_args=arguments, hub_dir=hub_dir) for name in names]
+    model_args = dict(_pair("--model-arg", text) for text in model_arg or [])
+    transform_args = dict(_pair("--transform-arg", text) for text in transform_arg or [])
+    backbones = [build_backbone(name, wanted, weights, model_args, transform_args, hub_dir) for name in names]
     settings = Settings(
         store_dtype=store_dtype,
         precision=precision,
@@ -101,10 +140,10 @@ def _check_choices(given: dict[str, str]) -> None:
             raise UsageError(f"{option} {value} does not exist.", f"Choose one of {', '.join(known[option])}.")
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(option: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise UsageError(f"--model-arg {text} is not NAME=VALUE.", "For example: --model-arg num_classes=1001")
+        raise UsageError(f"{option} {text} is not NAME=VALUE.", f"For example: {option} name=value")
     return name, value
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from zslcache.cli import data, extract, system  # noqa: F401 - importing registers the commands
+from zslcache.cli import cache, data, exchange, extract, system, upkeep  # noqa: F401 - importing registers the commands
 from zslcache.cli.app import InterruptedByUserError, app
 from zslcache.cli.console import Console
 from zslcache.errors import UsageError

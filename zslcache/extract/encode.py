@@ -41,8 +41,7 @@ class Encoder:
             self.grid % 2 or self.grid**2 != backbone.offered.get("tokens", (0,))[0] or not self.grid
         ):
             raise UsageError(
-                f"--pool {pool} takes squares of 2 x 2 tokens, "
-                f"and the tokens of {backbone.spec.name} are no even square.",
+                f"--pool {pool} groups 2 x 2 tokens, but those of {backbone.spec.name} are no even square.",
                 "Leave out --pool.",
             )
         self.forward = torch.compile(self.backbone) if compiled else self.backbone

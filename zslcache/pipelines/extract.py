@@ -21,7 +21,6 @@ from zslcache.errors import DataError, UsageError, ZslError
 from zslcache.extract.backbones import Backbone
 from zslcache.extract.encode import Encoder, choose_device, largest_batch
 from zslcache.extract.feed import DecodedBatch, Feed
-from zslcache.files import disk_errors
 from zslcache.home import Home
 from zslcache.pipelines.extract_job import Job
 from zslcache.pipelines.store_for import Settings, provenance, store_for, what_differs
@@ -91,7 +90,7 @@ def extract(
         for backbone, (_, spec) in zip(backbones, places, strict=True)
     ]
     batch_size = _batch_size([path for path, _ in places], encoders, settings)
-    with disk_errors(home.stores), ExitStack() as stack:
+    with ExitStack() as stack:
         for backbone, (path, spec) in zip(backbones, places, strict=True):
             if not (path / MANIFEST).exists():
                 for line in what_differs(path.parent, spec):

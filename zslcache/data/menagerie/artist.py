@@ -12,6 +12,8 @@ from zslcache.data.menagerie.vocabulary import COLOURS, MARK
 
 INK: Colour = (38, 34, 42)
 CREAM: Colour = (250, 240, 215)
+DARK_LEG: Colour = (50, 44, 50)
+_BREAST: Colour = (226, 82, 42)
 _BODY: dict[str, Colour] = {
     "white body": (244, 241, 234),
     "grey body": (143, 150, 162),
@@ -39,7 +41,8 @@ class Artist:
     def of(cls, canvas: Canvas, frame: Frame, traits: Set[str], dice: Dice) -> Artist:
         """An artist with the animal's own shade of its colour."""
         name = next(name for name in COLOURS if name in traits)
-        red, green, blue = (min(dice.around(part, 0.06), 252.0) for part in _BODY[name])
+        light = dice.around(1.0, 0.09)
+        red, green, blue = (min(light * dice.around(part, 0.03), 252.0) for part in _BODY[name])
         colour = (red, green, blue)
         dark = (225, 222, 214) if name == "black body" else mix(mix(INK, (92, 52, 30), dice.uniform()), colour, 0.08)
         return cls(canvas, frame, traits, dice, colour, dark, mix(colour, INK, 0.78))
@@ -104,6 +107,12 @@ def coat(a: Artist, centre: Point, half: float, high: float, within: Mask) -> No
             spot = (x + half * (0.75 * (i - 1) + dice.uniform(-0.2, 0.2)), y + high * dice.uniform(-0.6, 0.3))
             patches.ellipse(spot, (dice.uniform(3, 5.5), dice.uniform(2.5, 4.5)))
         a.overlay(patches, INK if a.has("white body", "pink body") else CREAM, within, "patched")
+
+
+def breast(a: Artist, centre: Point, radius: float, within: Mask) -> None:
+    """A red breast, for those who have one."""
+    if a.has("red breast"):
+        a.overlay(a.field().disc(centre, radius), _BREAST, within, "red breast")
 
 
 def _is_fish(a: Artist) -> bool:

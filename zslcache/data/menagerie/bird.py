@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from zslcache.data.menagerie.artist import INK, Artist, coat
+from zslcache.data.menagerie.artist import DARK_LEG, INK, Artist, breast, coat
 from zslcache.data.menagerie.head import draw_head
 from zslcache.data.menagerie.limbs import back, shell, tail
 from zslcache.data.menagerie.raster import Colour, Mask, Point, mix, unit
 
 _LEGS: tuple[Colour, ...] = ((244, 150, 50), (226, 120, 60), (120, 104, 96))
-_BREAST: Colour = (228, 82, 40)
 
 
 def bird(a: Artist) -> None:
@@ -59,13 +58,11 @@ def _front(a: Artist, centre: Point, axis: Point, half: float, high: float, with
         low = a.field().ellipse(_on(centre, axis, half * 0.05, high * 0.62), (half * 0.95, high * 0.75), axis)
         a.overlay(low, (250, 246, 236), within, "pale belly")
     coat(a, centre, half, high * (1.4 if a.has("upright") else 1.0), within)
-    if a.has("red breast"):
-        spot = a.field().ellipse(_on(centre, axis, half * 0.6, high * 0.5), (half * 0.55, high * 0.75), axis)
-        a.overlay(spot, _BREAST, within, "red breast")
+    breast(a, _on(centre, axis, half * 0.6, high * 0.5), high * 0.8, within)
 
 
 def _legs(a: Artist, centre: Point, leg: float) -> None:
-    colour = (52, 46, 52) if a.has("dark legs") else mix(a.dice.choose(_LEGS), a.colour, 0.15)
+    colour = DARK_LEG if a.has("dark legs") else mix(a.dice.choose(_LEGS), a.colour, 0.15)
     for x in (3.0, -2.0):
         legs = a.field().taper((centre[0] + x - 0.5, -leg - 4), 1.4, (centre[0] + x, -1), 1.0)
         legs.taper((centre[0] + x - 1, -0.8), 0.9, (centre[0] + x + 3.4, -0.6), 0.9)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from zslcache.data.menagerie.artist import Artist, coat
+from zslcache.data.menagerie.artist import DARK_LEG, Artist, breast, coat
 from zslcache.data.menagerie.head import draw_head
 from zslcache.data.menagerie.limbs import back, shell, tail
 from zslcache.data.menagerie.raster import Field, Mask, Point, mix
-
-_DARK_LEG = (50, 44, 50)
 
 
 def four_legged(a: Artist) -> None:
@@ -43,13 +41,9 @@ def four_legged(a: Artist) -> None:
         a.mark(a.field().taper(*neck), "long neck")
     if a.has("hump"):
         a.mark(a.field().ellipse((-half * 0.08, y - high * 1.2), (5.2, 5.4)), "hump")
-    if a.has("red breast"):
-        a.overlay(a.field().disc((half * 0.85, y + 1), high * 0.8), (222, 84, 44), within, "red breast")
-    if a.has("dark legs") and not swims:
-        socks = a.field()
-        for x, foot in _feet(a, half, far=False):
-            socks.taper((x, -leg * 0.62), 3.6, (x + foot, 0), 3.6)
-        a.overlay(socks, _DARK_LEG, within, "dark legs")
+    breast(a, (half * 0.85, y + 1), high * 0.8, within)
+    if not swims:
+        _socks(a, half, leg, within)
     shell(a, (0, y), half, high)
     draw_head(a, head, size)
 
@@ -71,7 +65,15 @@ def _add_legs(a: Artist, field: Field, half: float, top: float, far: bool) -> No
 def _legs(a: Artist, half: float, top: float, far: bool) -> None:
     legs = a.field()
     _add_legs(a, legs, half, top, far)
-    a.paint(legs, mix(_DARK_LEG, a.colour, 0.1) if a.has("dark legs") else a.shadow, "dark legs")
+    a.paint(legs, mix(DARK_LEG, a.colour, 0.1) if a.has("dark legs") else a.shadow, "dark legs")
+
+
+def _socks(a: Artist, half: float, leg: float, within: Mask) -> None:
+    if a.has("dark legs"):
+        socks = a.field()
+        for x, foot in _feet(a, half, far=False):
+            socks.taper((x, -leg * 0.62), 3.6, (x + foot, 0), 3.6)
+        a.overlay(socks, DARK_LEG, within, "dark legs")
 
 
 def _neck_pattern(a: Artist, low: Point, high: Point, within: Mask) -> None:

@@ -8,6 +8,9 @@ from zslcache.data.menagerie.raster import Colour, Field, Mask, Point, mix, unit
 _RED: Colour = (216, 50, 44)
 _BONE: Colour = (240, 226, 190)
 _CROWNS: dict[str, Colour] = {"red crown": _RED, "dark crown": (36, 40, 52), "white crown": (252, 252, 250)}
+# Where tufts of a mane are, in radii of the head: a horse's along the neck, a lion's around the face.
+_RIDGE = ((0.25, -1.3), (-0.4, -1.2), (-0.9, -0.9), (-1.25, -0.35), (-1.5, 0.25), (-1.8, 0.85))
+_RING = ((0.25, -1.0), (-0.5, -1.0), (-1.05, -0.5), (-1.2, 0.2), (-0.95, 0.85), (-0.35, 1.2), (0.3, 1.1))
 _BEAKS: tuple[Colour, ...] = ((246, 176, 44), (240, 140, 36), (92, 84, 88))
 
 
@@ -92,37 +95,31 @@ def _mane(a: Artist, x: float, y: float, r: float) -> None:
     if a.has("mane"):
         mane = a.field(1.5)
         along_neck = a.has("pointed ears", "long ears", "long neck")
-        ridge = ((0.3, -1.05), (-0.25, -1.0), (-0.65, -0.65), (-0.95, -0.15), (-1.2, 0.4), (-1.5, 0.95))
-        for dx, dy in (
-            ridge
-            if along_neck
-            else ((0.25, -1.0), (-0.5, -1.0), (-1.05, -0.5), (-1.2, 0.2), (-0.95, 0.85), (-0.35, 1.2), (0.3, 1.1))
-        ):
-            mane.disc(
-                (x + dx * r + a.dice.uniform(-0.5, 0.5), y + dy * r),
-                r * a.dice.uniform(0.3, 0.4) if along_neck else r * a.dice.uniform(0.42, 0.55),
-            )
+        thick = 0.35 if along_neck else 0.48
+        for dx, dy in _RIDGE if along_neck else _RING:
+            mane.disc((x + dx * r + a.dice.uniform(-0.5, 0.5), y + dy * r), r * a.dice.around(thick, 0.14))
         pale = a.has("white body") and not a.has("striped")
         a.paint(mane, mix(a.colour, (150, 140, 130), 0.25) if pale else mix(a.dark, a.colour, 0.25), "mane")
 
 
 def _snout(a: Artist, skull: Field, x: float, y: float, r: float) -> None:
     if a.has("trunk"):
-        bend = ((x + 0.6 * r, y + 0.2 * r), (x + 2.2 * r, y + 0.5 * r), (x + 1.7 * r, y + 2.5 * r))
-        trunk = a.field().curve(bend, 0.55 * r, 0.3 * r)
-        skull.curve(bend, 0.55 * r, 0.3 * r)
-        a.mark(trunk, "trunk")
+        skull.curve(_trunk(x, y, r), 0.55 * r, 0.3 * r)
     elif a.has("long snout"):
         skull.taper((x + 0.4 * r, y + 0.3 * r), 0.6 * r, (x + 2.2 * r, y + 0.55 * r), 0.3 * r)
     elif not a.has("fish-shaped"):
         skull.taper((x + 0.4 * r, y + 0.3 * r), 0.55 * r, (x + 1.1 * r, y + 0.4 * r), 0.48 * r)
 
 
+def _trunk(x: float, y: float, r: float) -> tuple[Point, Point, Point]:
+    return (x + 0.6 * r, y + 0.2 * r), (x + 2.2 * r, y + 0.5 * r), (x + 1.7 * r, y + 2.5 * r)
+
+
 def _nose(a: Artist, x: float, y: float, r: float) -> None:
     """What is on the snout: a nose, a nose horn, tusks."""
     reach, drop = (2.3, 0.5) if a.has("long snout") else (1.45, 0.3)
     if a.has("trunk"):
-        reach = 1.2
+        a.mark(a.field().curve(_trunk(x, y, r), 0.55 * r, 0.3 * r), "trunk")
     elif a.has("flat snout"):
         plate = mix(a.colour, (242, 150, 160), 0.7)
         a.paint(a.field().ellipse((x + 1.5 * r, y + 0.4 * r), (0.36 * r, 0.62 * r)), plate, "flat snout")

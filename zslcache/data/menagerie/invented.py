@@ -34,7 +34,7 @@ def invented_classes(count: int, seed: int = 0) -> tuple[Species, ...]:
     species: list[Species] = []
     attempt = 0
     while len(species) < count:
-        candidate = _invent(f"invented {len(species)}", Dice("invented", seed, attempt))
+        candidate = _invent(f"invented {seed}-{len(species)}", Dice("invented", seed, attempt))
         signature = _signature(candidate)
         if (np.abs(np.stack(taken) - signature).sum(axis=1) >= _DIFFERENCE).all():
             species.append(candidate)
@@ -51,7 +51,7 @@ def _signature(species: Species) -> np.ndarray:
 
 def _invent(name: str, dice: Dice) -> Species:
     plan = dice.choose((PLANS[0], PLANS[0], PLANS[1], *PLANS))
-    probability = {plan: 1.0}
+    probability: dict[str, float] = {}
     for families in FAMILIES.values():
         for family in families:
             options = [option for option in family if option in _FITS[plan]]
@@ -62,7 +62,7 @@ def _invent(name: str, dice: Dice) -> Species:
         probability[dice.choose(_MOVES[plan])] = dice.uniform(0.2, 0.5)
     if plan != "fish-shaped":
         probability[dice.choose(HABITATS)] = dice.uniform(0.3, 0.7)
-    return Species(name, complete(probability), frozenset())
+    return Species(name, complete(plan, probability), frozenset())
 
 
 def _shares(options: tuple[str, ...] | list[str], dice: Dice) -> dict[str, float]:

@@ -16,7 +16,7 @@ def tail(a: Artist, root: Point, usual: float) -> None:
         return
     shape = a.field(1)
     if a.has("bushy tail"):
-        lift = a.dice.uniform(4, 9)
+        lift = a.dice.uniform(3, 14)
         points = ((x + 2, y), (x - 12, y + 3), (x - 13, y - lift))
         knots = along_curve(points, 5)
         for knot, radius in zip(knots, (1.8, 3.2, 4.4, 4.9, 4.0, 2.2), strict=True):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from zslcache.data.menagerie.artist import INK, Artist, coat
+from zslcache.data.menagerie.artist import DARK_LEG, INK, Artist, breast, coat
 from zslcache.data.menagerie.head import draw_head
 from zslcache.data.menagerie.limbs import back, shell, tail
 from zslcache.data.menagerie.raster import mix
-
-_DARK_LEG = (50, 44, 50)
 
 
 def fish(a: Artist) -> None:
@@ -34,8 +32,7 @@ def fish(a: Artist) -> None:
     a.paint(body)
     within = body.coverage()
     coat(a, (0, y), half * 0.9, high, within)
-    if a.has("red breast"):
-        a.overlay(a.field().disc((half * 0.5, y + high * 0.7), high * 0.7), (222, 84, 44), within, "red breast")
+    breast(a, (half * 0.5, y + high * 0.7), high * 0.7, within)
     shell(a, (-half * 0.15, y), half * 0.7, high)
     a.paint(a.field().taper((half * 0.05, y + 1.5), 2.6, (-half * 0.28, y + 4.5), 1.4), fin)
     draw_head(a, (half * 0.62, y - 0.5), high * 0.62)
@@ -52,7 +49,7 @@ def reptile(a: Artist) -> None:
     for x, foot in ((-0.5, -1.5), (0.75, 4.0)):
         legs.taper((half * x, y + 1), 2.4, (half * x + foot, -1.4), 1.9)
     if not swims:
-        a.paint(legs, _DARK_LEG if a.has("dark legs") else a.shadow, "dark legs")
+        a.paint(legs, DARK_LEG if a.has("dark legs") else a.shadow, "dark legs")
     tail(a, (-half * 0.8, y), 13)
     back(a, (0, y), half, high)
     size = a.pick(5.6, {"small": 6.2, "large": 5.4})
@@ -70,9 +67,8 @@ def reptile(a: Artist) -> None:
     coat(a, (0, y), half * 1.1, high, within)
     if a.has("long neck"):
         a.mark(a.field().taper(*neck), "long neck")
-    if a.has("red breast"):
-        a.overlay(a.field().disc((half * 0.85, y + 1), high * 0.8), (222, 84, 44), within, "red breast")
+    breast(a, (half * 0.85, y + 1), high * 0.8, within)
     if not swims:
-        a.paint(near, _DARK_LEG if a.has("dark legs") else None, "dark legs")
+        a.paint(near, DARK_LEG if a.has("dark legs") else None, "dark legs")
     shell(a, (0, y), half, high)
     draw_head(a, head, size)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int16, UInt8
 
+from zslcache.data.menagerie import habitat
 from zslcache.data.menagerie.artist import Artist
 from zslcache.data.menagerie.bird import bird
 from zslcache.data.menagerie.canvas import Canvas
@@ -37,29 +38,40 @@ class Painting:
 
 def paint(species: Species, number: int, seed: int = 0) -> Painting:
     """Image `number` of a species; it depends on nothing but these arguments."""
+    canvas, traits, dice = compose(species, number, seed)
+    cast = np.array([dice.uniform(0.88, 1.12) for _ in range(3)], dtype=np.float32).reshape(3, 1, 1)
+    canvas.pixels *= cast * np.float32(dice.uniform(0.8, 1.12))
+    noise = dice.noise((3, SIDE, SIDE)) * np.float32(dice.uniform(2, 9))
+    local = canvas.boxes(len(LOCAL))
+    boxes = np.full((len(NAMES), 4), -1, dtype=np.int16)
+    boxes[_LOCAL_COLUMNS] = local
+    attributes = np.array([name in traits for name in NAMES])
+    attributes[_LOCAL_COLUMNS] &= local[:, 0] >= 0  # what is hidden entirely is not in the image
+    return Painting(canvas.finish(noise), attributes, boxes)
+
+
+def compose(species: Species, number: int, seed: int = 0) -> tuple[Canvas, frozenset[str], Dice]:
+    """The drawing before the camera adds a cast and noise; with the animal's traits, and the dice for what follows."""
     dice = Dice("menagerie", VERSION, seed, species.name, number)
     traits = species.sample(dice)
     canvas = Canvas()
-    habitat = next(name for name in HABITATS if name in traits)
-    scene = Scene(canvas, dice, habitat, "at night" in traits, dice.uniform(34, 56))
+    home = next(name for name in HABITATS if name in traits)
+    scene = Scene(canvas, dice, home, "at night" in traits, dice.uniform(28, 60))
     frame = _place(traits, dice)
     below = "fish-shaped" in traits
-    if below:
-        scene.under_water()
-    else:
-        scene.behind()
+    (habitat.under_water if below else habitat.behind)(scene)
     artist = Artist.of(canvas, frame, traits, dice)
     plan = next(name for name in PLANS if name in traits)
     if "in a group" in traits:
         _companions(artist, scene, plan)
     if not below:
-        _ground_shadow(artist, scene)
+        _ground(artist, scene)
     _PLAN[plan](artist)
-    if "swimming" in traits and not below:
-        scene.water_line(frame.point(0, -7.5 if plan != "reptile-shaped" else -5)[1])
-    scene.front()
-    _light(canvas, dice, scene.night)
-    return _finish(canvas, dice, traits)
+    _water(artist, scene)
+    habitat.front(scene)
+    if scene.night:
+        canvas.pixels *= np.array((0.7, 0.76, 0.98), dtype=np.float32).reshape(3, 1, 1)
+    return canvas, traits, dice
 
 
 def _place(traits: frozenset[str], dice: Dice) -> Frame:
@@ -68,21 +80,34 @@ def _place(traits: frozenset[str], dice: Dice) -> Frame:
     scale = dice.uniform(0.86, 1.24) * (0.8 if "small" in traits else 1.22 if "large" in traits else 1.0)
     height = _HEIGHT[plan] + 16 * ("long neck" in traits) + 8 * ("long legs" in traits) + 14 * ("antlers" in traits)
     scale = min(scale, 84 / height)
-    low = dice.uniform(78, 91)
+    low = dice.uniform(72, 92)
     if "flying" in traits:
         low = dice.uniform(52, 74)
     elif plan == "fish-shaped":
         low = 48 + 10 * scale + dice.uniform(-14, 14)
     low = max(low, height * scale + 4)
-    middle = 48 + dice.uniform(-14, 14)
+    room = max(46 - 27 * scale, 4.0)
+    middle = 48 + dice.uniform(-room, room)
     return Frame(middle, min(low, 93.0), scale, dice.choose((-1.0, 1.0)), unit(1, dice.uniform(-0.1, 0.1)))
 
 
-def _ground_shadow(artist: Artist, scene: Scene) -> None:
-    if not artist.has("flying", "swimming"):
+def _ground(artist: Artist, scene: Scene) -> None:
+    """The animal's shadow on the ground."""
+    if not artist.has("flying", "swimming", "in water"):
         x, y = artist.frame.point(0, 0)
         oval = scene.field().ellipse((x, y), (19 * artist.frame.scale, 2.6 * artist.frame.scale))
         scene.canvas.paint(oval, (40, 50, 50), opacity=0.3)
+
+
+def _water(artist: Artist, scene: Scene) -> None:
+    """What of the animal is under water: its lower half when it swims, its feet when it wades."""
+    if artist.has("fish-shaped", "flying") or not artist.has("in water"):
+        return
+    scale = artist.frame.scale
+    if artist.has("swimming"):
+        scene.water_line(artist.frame.point(0, -5.0 if artist.has("reptile-shaped") else -7.5)[1])
+    else:
+        scene.shallows(artist.frame.point(0, -0.5), 22 * scale, 2.8 * scale)
 
 
 def _companions(artist: Artist, scene: Scene, plan: str) -> None:
@@ -103,19 +128,3 @@ def _companions(artist: Artist, scene: Scene, plan: str) -> None:
             other.polygon([(x - side * 3 * size, y - 4 * size), (tip, y - 6.5 * size), (tip, y - 1.5 * size)])
         r, g, b = (c + (h - c) * 0.25 for c, h in zip(colour, scene.haze, strict=True))
         scene.canvas.paint(other, (r, g, b), rim=artist.rim)
-
-
-def _light(canvas: Canvas, dice: Dice, night: bool) -> None:
-    """The colour and the strength of the light."""
-    cast = [dice.uniform(0.88, 1.12) * (dark if night else 1.0) for dark in (0.6, 0.66, 0.9)]
-    canvas.pixels *= np.array(cast, dtype=np.float32).reshape(3, 1, 1) * np.float32(dice.uniform(0.8, 1.12))
-
-
-def _finish(canvas: Canvas, dice: Dice, traits: frozenset[str]) -> Painting:
-    noise = dice.noise((3, SIDE, SIDE)) * np.float32(dice.uniform(2, 9))
-    local = canvas.boxes(len(LOCAL))
-    boxes = np.full((len(NAMES), 4), -1, dtype=np.int16)
-    boxes[_LOCAL_COLUMNS] = local
-    attributes = np.array([name in traits for name in NAMES])
-    attributes[_LOCAL_COLUMNS] &= local[:, 0] >= 0  # what is hidden entirely is not in the image
-    return Painting(canvas.finish(noise), attributes, boxes)

@@ -52,9 +52,9 @@ def draw(
 
 def prepare_menagerie(home: Home, size: int = 60, seed: int = 0, progress: Progress = SILENT) -> Dataset:
     """Draw `size` images of each of the 50 classes into the home and register them; reuses what is already there."""
-    if size < 2:
+    if size < 3:
         raise UsageError(
-            f"Menagerie cannot have {size} images a class.", "Ask for 2 or more: one to learn, one to test."
+            f"Menagerie cannot have {size} images a class.", "Ask for 3 or more: a fifth, rounded, is for testing."
         )
     provenance = {"source": "drawn by zslcache", "size": str(size), "seed": str(seed), "drawing": str(VERSION)}
     if (ready := _ready(home, provenance)) is not None:
@@ -99,11 +99,12 @@ def _empty_truth(count: int) -> InstanceTruth:
 
 def _dataset(images: FolderImages, size: int, seed: int, truth: InstanceTruth, provenance: dict[str, str]) -> Dataset:
     labels = np.repeat(np.arange(len(real_species())), size)
-    split = _split(labels, seed)
+    split = split_of(labels, seed)
     return Dataset(NAME, images, labels, _semantics(split), split, provenance, truth)
 
 
-def _split(labels: Int64[np.ndarray, " images"], seed: int) -> Split:
+def split_of(labels: Int64[np.ndarray, " images"], seed: int) -> Split:
+    """Ten fixed unseen classes; of every seen class a fifth for testing; ten seen classes for validation."""
     unseen = [row for row, species in enumerate(real_species()) if species.name in UNSEEN]
     is_unseen = np.isin(labels, unseen)
     trainval, test_seen = stratified(labels, np.flatnonzero(~is_unseen), _TEST_SHARE, seed)

@@ -66,11 +66,11 @@ def real_species() -> tuple[Species, ...]:
     for plan, lines in re.findall(r"\[(.+)\]\n([^\[]+)", TABLE):
         for line in lines.replace("\n    ", " ").splitlines():
             name, _, listed = line.partition(": ")
-            found.append(_parse(name, [plan, *listed.split(", ")]))
+            found.append(_parse(name, plan, listed.split(", ")))
     return tuple(sorted(found, key=lambda species: species.name))
 
 
-def _parse(name: str, listed: list[str]) -> Species:
+def _parse(name: str, plan: str, listed: list[str]) -> Species:
     probability, male = {}, set()
     for entry in listed:
         match = re.fullmatch(r"(.+?)(?: (\.\d+))?( \(m\))?", entry)
@@ -79,16 +79,14 @@ def _parse(name: str, listed: list[str]) -> Species:
         probability[match[1]] = float(match[2] or _USUAL) * (0.5 if match[3] else 1)
         if match[3]:
             male.add(match[1])
-    return Species(name, complete(probability), frozenset(male))
+    return Species(name, complete(plan, probability), frozenset(male))
 
 
-def complete(probability: Mapping[str, float]) -> dict[str, float]:
+def complete(plan: str, probability: Mapping[str, float]) -> dict[str, float]:
     """Make the families of which every animal has exactly one add up to 1."""
-    full = dict(probability)
-    plan = next(iter(full))
-    full[plan] = 1.0
+    full = {**probability, plan: 1.0}
     if plan == "fish-shaped":
-        full |= {"swimming": 1.0}
+        full["swimming"] = 1.0
     full["standing"] = 1 - math.fsum(full.get(posture, 0.0) for posture in POSTURES[1:])
     colours = math.fsum(full.get(colour, 0.0) for colour in COLOURS)
     full |= {colour: full[colour] / colours for colour in COLOURS if colour in full}
