@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64, Shaped
@@ -16,6 +16,7 @@ from zslcache.cache.spec import StoreSpec
 from zslcache.cache.store import FeatureStore
 from zslcache.cache.writer import create_store, writing
 from zslcache.data.dataset import Dataset
+from zslcache.data.matching import match_names
 from zslcache.errors import DataError, NotFoundError, UsageError
 from zslcache.files import check_name, sha256_file
 from zslcache.progress import SILENT, Progress
@@ -49,7 +50,8 @@ def read_foreign(path: Path, names: Sequence[str] | None = None) -> ForeignFeatu
     if path.suffix == ".mat":
         from zslcache.data.xlsa17 import read_features
 
-        values, _, found = read_features(path)
+        values, _, files = read_features(path)
+        found: tuple[str, ...] | None = files
     elif path.suffix == ".npz":
         values, found = _read_npz(path)
     elif path.suffix == ".npy":
@@ -137,32 +139,6 @@ def _rows_of_images(
             "Is it the file of another dataset?",
         )
     return rows, tuple(source.names[row] for row in np.flatnonzero(found < 0))
-
-
-def match_names(given: Sequence[str], images: Sequence[str]) -> Int64[np.ndarray, " given"]:
-    """For every given path the image that it means, or -1: one of the two must end in all parts of the other.
-
-    Files made on other machines name images by absolute paths; a shorter name counts if only one image ends in it.
-    """
-    whole = {"/".join(_parts(name)): index for index, name in enumerate(images)}
-    endings: dict[str, int] = {}
-    for index, name in enumerate(images):
-        for ending in _endings(name):
-            endings[ending] = index if ending not in endings else -1
-    found = np.full(len(given), -1, np.int64)
-    for row, name in enumerate(given):
-        found[row] = next((whole[e] for e in _endings(name) if e in whole), endings.get("/".join(_parts(name)), -1))
-    return found
-
-
-def _endings(name: str) -> Iterator[str]:
-    """a/b/c, b/c, c."""
-    parts = _parts(name)
-    return ("/".join(parts[at:]) for at in range(len(parts)))
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    return PurePosixPath(name.replace("\\", "/")).parts
 
 
 def _read_npz(path: Path) -> tuple[np.ndarray, tuple[str, ...] | None]:

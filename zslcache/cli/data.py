@@ -24,7 +24,7 @@ PANEL = "Data"
 def datasets(console: Console) -> None:
     """List the prepared datasets, and those that can be prepared."""
     from zslcache.data import registry
-    from zslcache.data.benchmarks import BENCHMARKS
+    from zslcache.data.benchmark_specs import BENCHMARKS
     from zslcache.errors import DataError
 
     rows: list[dict[str, Any]] = []
@@ -88,7 +88,7 @@ def prepare(
 
     Official downloads: zslcache prepare awa2 --root DIR. Your own: zslcache prepare NAME --images DIR --classes FILE.
     """
-    from zslcache.data.benchmarks import BENCHMARKS
+    from zslcache.data.benchmark_specs import BENCHMARKS
 
     own = {"--images": images, "--classes": classes, "--attributes": attributes, "--image-list": image_list}
     official = {"--root": root, "--splits": splits, "--features": features}
@@ -101,10 +101,6 @@ def prepare(
         from zslcache.data.benchmarks import prepare_benchmark
 
         _refuse(name, own)
-        if root is None:
-            raise UsageError(
-                f"prepare {name} needs the folder of the official download.", f"zslcache prepare {name} --root DIR"
-            )
         dataset = prepare_benchmark(
             console.home, name, root, splits=splits, features=features, download=download, seed=seed, progress=console
         )
