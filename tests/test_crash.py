@@ -17,10 +17,10 @@ import pytest
 
 from tests.cli import zslcache
 from tests.extraction import array_digests, dataset_of, draw_pictures, tiny_vit
-from zslcache.cache.store import JOURNAL, TMP, FeatureStore
+from zslcache.cache.store import IMAGES, JOURNAL, TMP, FeatureStore
 from zslcache.data import registry
 from zslcache.data.dataset import Dataset
-from zslcache.errors import ZslError
+from zslcache.errors import DiskError
 from zslcache.home import Home
 from zslcache.pipelines.extract import extract
 from zslcache.pipelines.store_for import Settings
@@ -89,19 +89,18 @@ def undisturbed(pictures: Dataset, tmp_path_factory: pytest.TempPathFactory) -> 
     return array_digests(extract(home, pictures, [tiny_vit("global", "tokens")], SMALL)[0].store)
 
 
-@pytest.mark.parametrize("full_at", ["the list of images", "the first shard", "the journal"])
+# 500 names take 6,000 bytes, a shard of tokens 8,356 and the 63 lines of the journal over 10,000.
+@pytest.mark.parametrize(("size", "file"), [(4000, IMAGES), (8000, r"tokens/c\.0\.0\.0"), (9000, JOURNAL)])
 def test_a_full_disk_is_told_and_nothing_is_lost(
-    pictures: Dataset, undisturbed: dict[str, str], tmp_path: Path, full_at: str
+    pictures: Dataset, undisturbed: dict[str, str], tmp_path: Path, size: int, file: str
 ) -> None:
     home, backbone = Home.at(tmp_path / "home"), tiny_vit("global", "tokens")
-    # 500 names take 6,000 bytes, a shard of tokens 8,356 and the 63 lines of the journal over 10,000.
-    size = {"the list of images": 4000, "the first shard": 8000, "the journal": 9000}[full_at]
-    with largest_file(size), pytest.raises(ZslError, match=r"^Cannot write to .*: File too large\.$") as caught:
+    with largest_file(size), pytest.raises(DiskError, match=rf"{file}: File too large\.$") as caught:
         extract(home, pictures, [backbone], SMALL)
-    assert "run the same command again" in caught.value.hint
+    assert "ulimit -f" in caught.value.hint
     (path,) = home.stores.glob("*/*")
     assert not list((path / TMP).iterdir())
     (resumed,) = extract(home, pictures, [backbone], SMALL)
-    assert (resumed.resumed > 0) == (full_at == "the journal")
+    assert (resumed.resumed > 0) == (file == JOURNAL)
     assert resumed.store.valid(["global", "tokens"]).all()
     assert array_digests(resumed.store) == undisturbed
