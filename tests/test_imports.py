@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "zslcache"
-BASE = {"errors", "files", "home", "progress", "__init__"}
+BASE = {"errors", "files", "home", "machine", "progress", "__init__"}
 MAY_IMPORT = {
     "data": {"data"},
     "extract": {"extract", "data"},

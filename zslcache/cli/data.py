@@ -35,7 +35,9 @@ def datasets(console: Console) -> None:
             rows.append({"name": name, "ready": False, "note": f"{error.message} {error.hint}"})
     prepared = {row["name"] for row in rows}
     available = {"menagerie": "zslcache prepare menagerie"}
-    available |= {name: f"zslcache prepare {name} --root DIR" for name in BENCHMARKS}
+    for name, benchmark in BENCHMARKS.items():
+        source = "--root DIR" if benchmark.folder else "--splits att_splits.mat --features res101.mat"
+        available[name] = f"zslcache prepare {name} {source}"
     rows += [{"name": n, "ready": False, "note": how} for n, how in available.items() if n not in prepared]
     rows.sort(key=lambda row: (not row["ready"], row["name"]))
 

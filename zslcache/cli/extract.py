@@ -162,6 +162,8 @@ def show_extraction(document: dict[str, Any], out: rich.console.Console) -> None
         out.print(f"skipped {skipped['path']}: {skipped['reason']}", markup=False)
     if len(document["skipped"]) > 10:
         out.print(f"... {len(document['skipped'])} skipped in all; --json lists them", markup=False)
+    if any(skipped["reason"].startswith("cannot be read") for skipped in document["skipped"]):
+        out.print(f"Once they can be read again: zslcache cache repair --skipped {document['store']}", markup=False)
     for name, count in document["not_finite"].items():
         out.print(f"Warning: {name} holds {count:,} values that are NaN or infinite; --store-dtype float32 may help.")
     if document["random_weights"]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
 
 from zslcache.home import Home
+from zslcache.machine import available_cores
 
 PACKAGES = {  # distribution -> the module that must import
     "torch": "torch",
@@ -41,7 +41,7 @@ def examine(home: Home) -> list[Check]:
     """Look at everything the pipeline leans on."""
     checks = [_python()]
     checks += [_package(distribution, module) for distribution, module in PACKAGES.items()]
-    return [*checks, _faiss(), _device(), _threads(), _home(home), _disk(home)]
+    return [*checks, _faiss(), _device(), Check("cores", True, str(available_cores())), _home(home), _disk(home)]
 
 
 def _python() -> Check:
@@ -84,11 +84,6 @@ def _device() -> Check:
         fix = "Update the NVIDIA driver, or install a torch built for it: https://pytorch.org/get-started/locally"
         return Check("device", False, f"an NVIDIA driver is here, but torch {torch.__version__} cannot use it", fix)
     return Check("device", True, "CPU only; extraction with large backbones will be slow")
-
-
-def _threads() -> Check:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Check("cores", True, str(cores))
 
 
 def _home(home: Home) -> Check:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from zslcache.extract.backbones import Backbone
 from zslcache.extract.encode import Encoder, choose_device, largest_batch
 from zslcache.extract.feed import DecodedBatch, Feed
 from zslcache.home import Home
+from zslcache.machine import available_cores
 from zslcache.pipelines.extract_job import Job
 from zslcache.pipelines.store_for import Settings, provenance, store_for, what_differs
 from zslcache.progress import SILENT, Progress
@@ -135,7 +135,7 @@ def _run(
         [job.encoder.backbone.transform for job in jobs],
         batch_size,
         settings.shard_rows,
-        workers=settings.workers or len(os.sched_getaffinity(0)),
+        workers=settings.workers or available_cores(),
         pinned=device.type == "cuda",
         strict=settings.strict,
     )
