@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -32,8 +32,8 @@ class Transform:
 
     size: int
     resize: int
-    mode: Literal["shortest", "squash"] = "shortest"
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    mode: str = "shortest"
+    interpolation: str = "bicubic"
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
 
