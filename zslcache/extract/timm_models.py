@@ -10,7 +10,7 @@ from typing import Any
 
 import timm
 from timm.data.config import resolve_data_config
-from timm.models.vision_transformer import Attention  # type: ignore[attr-defined]
+from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -106,7 +106,7 @@ def timm_transform(config: Mapping[str, Any]) -> Transform:
     return Transform(
         size=height,
         resize=math.floor(height / config["crop_pct"]),
-        mode=modes[config["crop_mode"]],  # type: ignore[arg-type]
+        mode=modes[config["crop_mode"]],
         interpolation=config["interpolation"],
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
