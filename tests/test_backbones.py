@@ -244,19 +244,19 @@ def test_clip_transformers(kind: str, clip_names: dict[str, str], tmp_path: Path
     visual = whole.visual
     visual.output_tokens = True
     assert_close(found["tokens"], visual(images)[1])
-    blocks = visual.forward_intermediates(images, output_fmt="NLC", output_extra_tokens=True)
-    assert_close(found["tokens@1"], blocks["image_intermediates"][0])
-    assert_close(found["tokens@3"], blocks["image_intermediates"][2])
-    assert_close(found["prefix@2"], blocks["image_intermediates_prefix"][1])
-    state, attentions = visual._embeds(images), []
+    patches = visual.conv1(images).flatten(2).transpose(1, 2)
+    assert_close(found["patches"], patches)
+    state = torch.cat([visual.class_embedding.expand(2, 1, -1), patches], dim=1) + visual.positional_embedding
+    state, states, attentions = visual.ln_pre(state), [], []
     for block in visual.transformer.resblocks:
         normed = block.ln_1(state)
         attentions.append(block.attn(normed, normed, normed, need_weights=True, average_attn_weights=False)[1])
         state = block(state)
+        states.append(state)
     check_attention(found, attentions, prefix=1)
-    # The first patch, by hand: one product with the flattened kernel.
-    kernel = visual.conv1.weight.flatten(1)
-    assert_close(found["patches"][:, 1], images[:, :, :8, 8:16].flatten(1) @ kernel.T)
+    assert_close(found["tokens@1"], states[0][:, 1:])
+    assert_close(found["tokens@3"], states[2][:, 1:])
+    assert_close(found["prefix@2"], states[1][:, :1])
 
 
 @torch.no_grad()

@@ -141,6 +141,7 @@ def png_header(width: int, height: int) -> bytes:
     [
         (b"", "the file is empty"),
         (b"GIF89a", "not an image of a known format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "not an image of a known format"),
         (b"<html>not found</html>", "not an image of a known format"),
         (b"\0" * 10_000, "not an image of a known format"),
         (png_header(30_000, 30_000), "more than 178956970"),

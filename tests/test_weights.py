@@ -23,10 +23,11 @@ from safetensors.torch import save_file
 from zslcache.errors import DataError, NotFoundError, UsageError, ZslError
 from zslcache.extract import locate
 from zslcache.extract.backbones import build_backbone
-from zslcache.extract.catalogue import CATALOGUE, HubFile, PackageFile, Spec, UrlFile, parse_value, resolve
+from zslcache.extract.catalogue import CATALOGUE, resolve
+from zslcache.extract.checkpoint import load_state, read_state, state_sha256
 from zslcache.extract.decode import decode
 from zslcache.extract.locate import obtain_weights, weights_available
-from zslcache.extract.weights import load_state, read_state, state_sha256
+from zslcache.extract.spec import HubFile, PackageFile, Spec, UrlFile, parse_value
 
 NAME = "timm:vit_tiny_patch16_224"
 ARGS = {"img_size": "32", "depth": "1", "embed_dim": "24", "num_heads": "3"}
@@ -134,6 +135,19 @@ def test_positions_are_resampled_to_another_image_size(tmp_path: Path) -> None:
     save_file(trained.state_dict(), tmp_path / "w.safetensors")
     backbone = build_backbone(name, ["tokens"], tmp_path / "w.safetensors", {**args, "img_size": "56"})
     assert (backbone.offered["tokens"], backbone.transform.size) == ((16, 24), 56)
+
+
+def test_the_names_of_deit_iii_are_translated(tmp_path: Path) -> None:
+    name, args = "deit3_small_patch16_224", {"img_size": 32, "depth": 1, "embed_dim": 24, "num_heads": 3}
+    trained = timm.create_model(name, num_classes=0, **args)
+    published = {
+        k.replace("ls1.gamma", "gamma_1").replace("ls2.gamma", "gamma_2"): v for k, v in trained.state_dict().items()
+    }
+    assert "blocks.0.gamma_1" in published
+    torch.save({"model": published}, tmp_path / "w.pth")
+    given = {key: str(value) for key, value in args.items()}
+    backbone = build_backbone(f"timm:{name}", ["global"], tmp_path / "w.pth", given)
+    assert backbone.identity["weights_sha256"] == state_sha256(trained)
 
 
 def test_the_hash_sees_names_shapes_types_and_values() -> None:

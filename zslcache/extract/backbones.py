@@ -25,11 +25,12 @@ from torch.utils.hooks import RemovableHandle
 
 from zslcache.errors import NotFoundError
 from zslcache.extract.attention import ClassAttention, Rollout
-from zslcache.extract.catalogue import Spec, Value, parse_value, resolve
+from zslcache.extract.catalogue import resolve
+from zslcache.extract.checkpoint import load_state, read_state, state_sha256
 from zslcache.extract.locate import obtain_weights
+from zslcache.extract.spec import Spec, Value, parse_value
 from zslcache.extract.tower import Arguments, Built, Tower
 from zslcache.extract.transform import Transform
-from zslcache.extract.weights import load_state, read_state, state_sha256
 from zslcache.files import sha256_file
 
 

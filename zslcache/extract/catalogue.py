@@ -3,90 +3,23 @@
 A short name stands for one full tag and never moves: a library's own default tag does (timm's `vit_tiny_patch16_224`
 meant other weights in 0.5 than in 0.6). Where several weights exist, a short name takes the one trained on
 ImageNet-1k alone, because the proposed splits keep unseen classes out of ImageNet-1k and of nothing larger:
-`vit_b16` is `augreg_in1k` although timm's default has seen ImageNet-21k. The ResNets carry torchvision's first
+`vit_b16` is `augreg_in1k` although timm's default has seen ImageNet-21k, and `vit_l16` is DeiT III, the one ViT-L/16
+published without it. The ResNets carry torchvision's first
 weights (`tv_in1k`), which the published zero-shot results used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from zslcache.errors import UsageError, unknown_name
-
-Value = bool | int | float | str | tuple["Value", ...] | None
-Source = Literal["timm", "clip", "hub"]
+from zslcache.extract.spec import Facts, HubFile, PackageFile, Spec, UrlFile, Value
 
 # The last commit of the public repository; its code runs on load, so it must never move.
 DINOV2 = "facebookresearch/dinov2:b8931f7bf91576930313be2c6d6af376033b35f0"
 ANY_OTHER = "Any other model: timm:NAME, clip:MODEL/PRETRAINED or hub:OWNER/REPO:COMMIT:ENTRY."
 
-
-@dataclass(frozen=True)
-class HubFile:
-    """A file of a Hugging Face repository."""
-
-    repo: str
-    file: str = "model.safetensors"
-
-    def __str__(self) -> str:
-        return f"{self.file} of huggingface.co/{self.repo}"
-
-
-@dataclass(frozen=True)
-class UrlFile:
-    """A file at an address of its own."""
-
-    url: str
-
-    def __str__(self) -> str:
-        return self.url
-
-
-@dataclass(frozen=True)
-class PackageFile:
-    """A file that is shipped inside this package, in extract/weights."""
-
-    file: str
-
-    def __str__(self) -> str:
-        return f"{self.file} of the zslcache package"
-
-
-Weights = HubFile | UrlFile | PackageFile
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a user wants to know before loading a backbone; a test holds the sizes against the models."""
-
-    width: int
-    grid: int  # tokens are a square of this side
-    px: int
-    blocks: int  # 0 for a convolutional network
-    parameters: int  # without a classifier
-    pretraining: str
-    leak: str  # why unseen benchmark classes may have been seen; empty when the proposed splits rule it out
-    licence: str
-    embedding: int = 0  # width of `global` where it is not that of the tokens
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One model, resolved: where its code and weights come from and how it is made."""
-
-    name: str
-    source: Source
-    model: str
-    weights: Weights | None = None
-    model_args: tuple[tuple[str, Value], ...] = ()
-    transform_args: tuple[tuple[str, Value], ...] = ()
-    facts: Facts | None = None
-
-
 _IN1K = "ImageNet-1k"
-_IN21K_LEAK = "ImageNet-21k labels species and scenes far beyond ImageNet-1k; unseen classes may be among them."
 _LVD_LEAK = (
     "LVD-142M was gathered around images of ImageNet-22k and fine-grained sets; unseen classes are very likely in it."
 )
@@ -135,10 +68,10 @@ _ALL = (
         "deit_base_patch16_224.fb_in1k",
         Facts(768, 14, 224, 12, 85_798_656, _IN1K, "", "Apache-2.0"),
     ),
-    _timm(  # no ViT-L/16 was published with labels of ImageNet-1k alone
+    _timm(
         "vit_l16",
-        "vit_large_patch16_224.augreg_in21k_ft_in1k",
-        Facts(1024, 14, 224, 24, 303_301_632, "ImageNet-21k, then ImageNet-1k", _IN21K_LEAK, "Apache-2.0"),
+        "deit3_large_patch16_224.fb_in1k",
+        Facts(1024, 14, 224, 24, 303_349_760, _IN1K, "", "Apache-2.0"),
     ),
     _timm("resnet50", "resnet50.tv_in1k", Facts(2048, 7, 224, 0, 23_508_032, _IN1K, "", "BSD-3-Clause")),
     _timm("resnet101", "resnet101.tv_in1k", Facts(2048, 7, 224, 0, 42_500_160, _IN1K, "", "BSD-3-Clause")),
@@ -215,18 +148,3 @@ def offered(spec: Spec) -> dict[str, tuple[int, ...]]:
         shapes |= {f"tokens@{block}": tokens for block in range(1, facts.blocks + 1)}
         shapes |= {f"prefix@{block}": (1, facts.width) for block in range(1, facts.blocks + 1)}
     return shapes
-
-
-def parse_value(text: str) -> Value:
-    """The value that `text` spells: true, false, none, an integer, a number, a list `a,b,c` or a plain word."""
-    if "," in text:
-        return tuple(parse_value(part) for part in text.split(","))
-    words: dict[str, Value] = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

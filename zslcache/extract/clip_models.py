@@ -15,10 +15,10 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from zslcache.errors import ZslError, unknown_name
-from zslcache.extract.catalogue import HubFile, Spec
+from zslcache.extract.checkpoint import State
+from zslcache.extract.spec import HubFile, Spec
 from zslcache.extract.tower import Arguments, Built, Receive, Tower, building
 from zslcache.extract.transform import Transform
-from zslcache.extract.weights import State
 
 
 class ClipTransformer(Tower):

@@ -1,8 +1,8 @@
 """From the bytes of an image file to RGB pixels, all of them or none.
 
 Transparent pixels are laid on white. 16-bit grey is scaled to 8 bits. Of an animation the first frame counts. The
-orientation that a camera noted is applied. Nothing is guessed: a file that ends too early is refused, although
-its upper part would decode.
+orientation that a camera noted is applied; colour profiles are not, as in the libraries that models come from.
+Nothing is guessed: a file that ends too early is refused, although its upper part would decode.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 
 import numpy as np
@@ -30,6 +31,14 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _HEADERS = threading.Lock()
+# No format that Pillow hands to another program (EPS), nor any that only instruments write.
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "MPO", "JPEG2000")
+
+
+@cache
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 class Undecodable(ZslError):  # noqa: N818 - it describes an image, which is skipped, more than a failure
@@ -44,7 +53,7 @@ def decode(data: bytes) -> Image.Image:
         raise Undecodable("the file is empty")
     try:
         with _quiet_header():
-            image = Image.open(BytesIO(data))
+            image = Image.open(BytesIO(data), formats=_formats())
             width, height = image.size
         if width * height > MAX_PIXELS:
             raise Undecodable(f"{width} x {height} pixels are more than {MAX_PIXELS}")

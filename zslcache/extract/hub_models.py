@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from zslcache.errors import NotFoundError, UsageError, ZslError
-from zslcache.extract.catalogue import Spec
 from zslcache.extract.locate import repository
+from zslcache.extract.spec import Spec
 from zslcache.extract.tower import Arguments, Built, Tower, building
 from zslcache.extract.transform import Transform
 

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from zslcache.errors import NotFoundError
-from zslcache.extract.catalogue import HubFile, PackageFile, Spec, UrlFile
+from zslcache.extract.spec import HubFile, PackageFile, Spec, UrlFile
 from zslcache.files import atomic_path
 
 PACKAGED = Path(__file__).parent / "weights"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import timm
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from zslcache.errors import ZslError, unknown_name
-from zslcache.extract.catalogue import HubFile, Spec
+from zslcache.extract.spec import HubFile, Spec
 from zslcache.extract.tower import Arguments, Built, Receive, Tower, building, tap_joint_projection
 from zslcache.extract.transform import Transform
 
@@ -78,15 +79,20 @@ def build_timm(spec: Spec, arguments: Arguments) -> Built:
         model: Any = timm.create_model(spec.model, pretrained=False, **create)
     # The module that defines a model also knows the older layouts of its checkpoints, and resamples positions.
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    options = {"adapt_layer_scale": True} if "adapt_layer_scale" in _parameters(convert) else {}  # for DeiT III
     published = model.pretrained_cfg
     classifier = published.get("classifier") or ()
     return Built(
         _with_published_weights(spec, published),
         TimmTransformer(model) if TimmTransformer.fits(model) else TimmGrid(model),
         timm_transform(resolve_data_config({"img_size": arguments.get("img_size")}, pretrained_cfg=published)),
-        (lambda state: convert(state, model)) if convert else (lambda state: state),
+        (lambda state: convert(state, model, **options)) if convert else (lambda state: state),
         (classifier,) if isinstance(classifier, str) else tuple(classifier),
     )
+
+
+def _parameters(function: Callable[..., object] | None) -> Iterable[str]:
+    return signature(function).parameters if function else ()
 
 
 def _with_published_weights(spec: Spec, published: Mapping[str, Any]) -> Spec:

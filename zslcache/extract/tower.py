@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from zslcache.errors import UsageError
-from zslcache.extract.catalogue import Spec, Value
+from zslcache.extract.checkpoint import State
+from zslcache.extract.spec import Spec, Value
 from zslcache.extract.transform import Transform
-from zslcache.extract.weights import State
 
 Arguments = Mapping[str, Value]
 Receive = Callable[[Tensor, Tensor], None]

@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from zslcache.errors import UsageError
-from zslcache.extract.catalogue import Value
 from zslcache.extract.decode import MAX_PIXELS, Undecodable
+from zslcache.extract.spec import Value
 
 Triple = tuple[float, float, float]
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
