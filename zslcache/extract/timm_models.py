@@ -11,7 +11,7 @@ from typing import Any
 
 import timm
 from timm.data.config import resolve_data_config
-from timm.models.vision_transformer import Attention
+from timm.models.vision_transformer import Attention  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
