@@ -30,7 +30,7 @@ KEPT = {"float16": torch.float16, "float32": torch.float32, "int8": torch.float3
 CPU_BATCH = 32
 CUDA_BATCHES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 DEFAULTS = Settings()
-TIMED = 4  # images of the trial that the estimate of time rests on
+TIMED = 2  # images of the trial that the estimate of time rests on
 
 
 @dataclass(frozen=True)
