@@ -36,7 +36,10 @@ from torchvision import transforms
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.pictures import write_photographs
-from zslcache.data.dataset import Dataset, FolderImages, Semantics, Split
+from zslcache.data.dataset import Dataset
+from zslcache.data.images import FolderImages
+from zslcache.data.semantics import Semantics
+from zslcache.data.split import Split
 from zslcache.extract.backbones import Backbone, build_backbone
 from zslcache.home import Home
 from zslcache.pipelines.extract import CPU_BATCH, extract

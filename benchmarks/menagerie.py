@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from zslcache.data.dataset import unit_rows
 from zslcache.data.menagerie import Species, draw, paint, real_species
 from zslcache.data.menagerie.painting import compose
 from zslcache.data.menagerie.prepare import split_of
 from zslcache.data.menagerie.vocabulary import NAMES
+from zslcache.data.semantics import unit_rows
 
 
 def per_class(right: np.ndarray, labels: np.ndarray) -> float:

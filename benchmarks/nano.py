@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from zslcache.data.dataset import Dataset, Split
+from zslcache.data.dataset import Dataset
 from zslcache.data.menagerie import prepare_menagerie
+from zslcache.data.split import Split
 from zslcache.extract.backbones import build_backbone
 from zslcache.home import Home
 from zslcache.pipelines.extract import extract

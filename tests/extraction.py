@@ -9,7 +9,10 @@ import numpy as np
 from PIL import Image
 
 from zslcache.cache.store import GROUP, FeatureStore
-from zslcache.data.dataset import Dataset, FolderImages, Semantics, Split
+from zslcache.data.dataset import Dataset
+from zslcache.data.images import FolderImages
+from zslcache.data.semantics import Semantics
+from zslcache.data.split import Split
 from zslcache.extract.backbones import Backbone, build_backbone
 from zslcache.progress import Silent
 

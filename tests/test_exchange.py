@@ -19,7 +19,10 @@ from zslcache.cache.export import export
 from zslcache.cache.importing import ForeignFeatures, import_features, match_names, read_foreign
 from zslcache.cache.store import FeatureStore
 from zslcache.cache.verify import verify
-from zslcache.data.dataset import Dataset, FolderImages, Semantics, Split
+from zslcache.data.dataset import Dataset
+from zslcache.data.images import FolderImages
+from zslcache.data.semantics import Semantics
+from zslcache.data.split import Split
 from zslcache.errors import DamageError, DataError, NotFoundError, UsageError
 
 IMAGES = 11

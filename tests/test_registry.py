@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zslcache.data import registry
-from zslcache.data.dataset import Dataset, FolderImages, InstanceTruth, Semantics, Split
+from zslcache.data.dataset import Dataset, InstanceTruth
+from zslcache.data.images import FolderImages
+from zslcache.data.semantics import Semantics
+from zslcache.data.split import Split
 from zslcache.errors import DataError, NotFoundError, UsageError, ZslError
 from zslcache.home import Home
 

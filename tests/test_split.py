@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from zslcache.data.dataset import Split, draw_val_classes, stratified
+from zslcache.data.split import Split, draw_val_classes, stratified
 from zslcache.errors import DataError
 
 PARTS = ("trainval", "train", "val", "test_seen", "test_unseen")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.matfiles import att_splits, cells, res101, save
 from zslcache.data.benchmark_files import check_names, official_order
 from zslcache.data.benchmark_specs import BENCHMARKS, find_benchmark
-from zslcache.data.dataset import unit_rows
+from zslcache.data.semantics import unit_rows
 from zslcache.data.xlsa17 import clean_class_name, read_features, read_image_list, read_splits, read_texts
 from zslcache.errors import DataError, NotFoundError, ZslError
 

@@ -10,8 +10,10 @@ from jaxtyping import Int64
 from zslcache.data import registry
 from zslcache.data.benchmark_files import check_names, fetch, image_names, locate
 from zslcache.data.benchmark_specs import Benchmark, find_benchmark
-from zslcache.data.dataset import Dataset, FolderImages, Semantics
+from zslcache.data.dataset import Dataset
+from zslcache.data.images import FolderImages
 from zslcache.data.matching import match_names
+from zslcache.data.semantics import Semantics
 from zslcache.data.xlsa17 import ImageList, SplitFile, read_image_list, read_splits
 from zslcache.errors import DataError, NotFoundError
 from zslcache.files import sha256_file

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from zslcache.data import registry
-from zslcache.data.dataset import Dataset, FolderImages, Indices, Semantics, Split, draw_val_classes, stratified
+from zslcache.data.dataset import Dataset
 from zslcache.data.folder_images import TRAINVAL, Entry, find_images, list_images
+from zslcache.data.images import FolderImages
+from zslcache.data.semantics import Semantics
+from zslcache.data.split import Indices, Split, draw_val_classes, stratified
 from zslcache.data.spreadsheet import SEEN, ClassSheet, read_attributes, read_classes
 from zslcache.data.wordvectors import AttributeVectors, attribute_vectors, fill_rows
 from zslcache.errors import DataError, NotFoundError, UsageError

@@ -12,7 +12,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save
 
-from zslcache.data.dataset import Dataset, FolderImages, InstanceTruth, Semantics, Split
+from zslcache.data.dataset import Dataset, InstanceTruth
+from zslcache.data.images import FolderImages
+from zslcache.data.semantics import Semantics
+from zslcache.data.split import Split
 from zslcache.errors import DataError, ZslError, unknown_name
 from zslcache.files import check_name, write_atomic
 from zslcache.home import Home

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from zslcache.data.dataset import Indices, Split, draw_val_classes
 from zslcache.data.matfile import MatError, read_mat
+from zslcache.data.split import Indices, Split, draw_val_classes
 from zslcache.errors import DataError, NotFoundError
 
 _ATT = ("allclasses_names", "att", "original_att")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 
-from zslcache.data.dataset import Images
+from zslcache.data.images import Images
 from zslcache.errors import DataError
 from zslcache.extract.decode import Undecodable, decode
 from zslcache.extract.transform import Transform

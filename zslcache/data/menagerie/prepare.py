@@ -9,21 +9,16 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from zslcache.data import registry
-from zslcache.data.dataset import (
-    Dataset,
-    FolderImages,
-    InstanceTruth,
-    Semantics,
-    Split,
-    draw_val_classes,
-    stratified,
-)
+from zslcache.data.dataset import Dataset, InstanceTruth
+from zslcache.data.images import FolderImages
 from zslcache.data.menagerie import png
 from zslcache.data.menagerie.painting import VERSION, paint
 from zslcache.data.menagerie.raster import SIDE
 from zslcache.data.menagerie.species import Species, real_species
 from zslcache.data.menagerie.table import UNSEEN
 from zslcache.data.menagerie.vocabulary import GROUPS, NAMES, word_vectors
+from zslcache.data.semantics import Semantics
+from zslcache.data.split import Split, draw_val_classes, stratified
 from zslcache.errors import DataError, UsageError
 from zslcache.home import Home
 from zslcache.progress import SILENT, Progress
