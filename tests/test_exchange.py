@@ -180,6 +180,13 @@ def test_what_export_writes_import_reads(tmp_path, store):
     assert np.array_equal(found.store.read("global", rows), store.read("global", rows))
 
 
+def test_a_mat_comes_back(tmp_path):
+    whole = fill(tmp_path / "s", spec(IMAGES, "float32"))
+    file = export(whole, ["global"], tmp_path / "res101.mat", LABELS)
+    found = import_features(read_foreign(file), dataset(tmp_path), "again", tmp_path / "stores")
+    assert np.array_equal(found.store.read("global"), truth(IMAGES, (5,)))
+
+
 def test_rows_that_belong_to_no_image_are_reported(tmp_path):
     values = np.ones((3, 5), np.float32)
     source = ForeignFeatures(tmp_path / "f.npy", values, ("other/x.jpg", names(IMAGES)[2], "y.jpg"))

@@ -177,6 +177,16 @@ def test_a_committed_file_that_is_gone_is_damage(tmp_path):
     assert "cache verify" in damage.value.hint
 
 
+def test_a_row_that_its_shard_lacks_is_damage_and_never_zeros(tmp_path):
+    store = fill(tmp_path / "s", spec())
+    other = fill(tmp_path / "other", spec(), skipped={1: "broken"})
+    file = "features.zarr/global/c.0.0"
+    (store.path / file).write_bytes((other.path / file).read_bytes())
+    assert store.read("global", np.array([0, 2])).shape == (2, 5)
+    with pytest.raises(DamageError, match=r"global/c\.0\.0 lacks rows"):
+        store.read("global", np.array([0, 1]))
+
+
 def test_opening_says_what_is_wrong(tmp_path):
     with pytest.raises(NotFoundError, match="no feature store at"):
         FeatureStore.open(tmp_path)
