@@ -1,4 +1,4 @@
-"""Decoded batches, ahead of the device: threads read, hash, decode and transform images while it computes.
+"""Decoded batches: threads read, hash, decode and transform images, on a GPU a few batches ahead of it.
 
 Batches never straddle shards and hold the same images whatever else happens, so a shard that is done again has the same
 bytes. An image that cannot be used keeps its place (black) and is named with the reason.
@@ -21,7 +21,7 @@ from zslcache.errors import DataError
 from zslcache.extract.decode import Undecodable, decode
 from zslcache.extract.transform import Transform
 
-AHEAD = 3  # batches in flight beside the one the device works on
+AHEAD = 3  # batches in flight beside the one that a GPU works on
 
 
 @dataclass
@@ -40,7 +40,7 @@ class DecodedBatch:
 
 
 class Feed:
-    """Iterates over the batches of the given shards, a few ahead of its reader."""
+    """Iterates over the batches of the given shards."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Feed:
         batch_size: int,
         shard_rows: int,
         workers: int,
-        pinned: bool = False,
+        device: str = "cpu",
         strict: bool = False,
     ) -> None:
         self.images = images
@@ -57,7 +57,10 @@ class Feed:
         self.batch_size = batch_size
         self.shard_rows = shard_rows
         self.workers = workers
-        self.pinned = pinned
+        self.pinned = device == "cuda"
+        # On the CPU the encoder uses every core itself: a thread that decodes beside it makes all its others wait, and
+        # decoding on all cores in between costs less.
+        self.ahead = AHEAD if device == "cuda" else 0
         self.strict = strict
 
     def batches(self, shards: Iterable[int]) -> Generator[DecodedBatch, None, None]:
@@ -68,7 +71,7 @@ class Feed:
             for batch in self._plan(shards):
                 parts = np.array_split(np.arange(len(batch)), 2 * self.workers)
                 flying.append((batch, [pool.submit(self._load, batch, part) for part in parts if len(part)]))
-                if len(flying) > AHEAD:
+                if len(flying) > self.ahead:
                     yield self._landed(*flying.popleft())
             while flying:
                 yield self._landed(*flying.popleft())
