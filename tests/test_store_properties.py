@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -54,6 +54,7 @@ def test_stores(data):
 
 
 @QUICK
+@example(np.full((1, 1, 1), np.finfo(np.float32).max, np.float32))
 @given(
     hnp.arrays(np.float32, st.tuples(SMALL, SMALL, SMALL), elements=st.floats(width=32)),
 )

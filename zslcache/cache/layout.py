@@ -98,7 +98,7 @@ class ArraySpec:
         }
 
 
-def crc32c(data: UInt8[np.ndarray, ...] | bytes) -> int:
+def crc32c(data: UInt8[np.ndarray, "*shape"] | bytes) -> int:
     """CRC-32C (Castagnoli) of contiguous bytes, read in place."""
     return google_crc32c.value(data)
 

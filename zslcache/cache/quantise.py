@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32, Int8
 
 LEVELS = 127
 TINY = np.finfo(np.float32).tiny
+LARGEST = np.nextafter(np.finfo(np.float32).max / np.float32(LEVELS), np.float32(0))  # 127 times it is still finite
 
 
 def quantise(
@@ -20,6 +21,7 @@ def quantise(
     scale = np.asarray(np.abs(values).max(axis=-1) / np.float32(LEVELS))
     scale[scale < TINY] = 0  # below it floats lose their precision, and int8 would overflow
     finite = np.isfinite(scale)
+    scale[finite & (scale > LARGEST)] = LARGEST
     scale[~finite] = np.nan
     step = np.where(finite & (scale > 0), scale, 1)[..., None]
     return np.rint(np.where(finite[..., None], values, 0) / step).astype(np.int8), scale
