@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import tarfile
@@ -130,3 +131,39 @@ def test_a_missing_archive_and_a_page_instead_of_one(tmp_path):
     with pytest.raises(DataError, match=r"x\.zip is damaged") as refused:
         unpack(tmp_path / "x.zip", tmp_path / "out")
     assert refused.value.hint == "Delete it and download it again."
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar_that_lost_members_is_refused(tmp_path, mode):
+    archive = tmp_path / "whole.tar"
+    with tarfile.open(archive, mode) as tarred:
+        for number in range(4):
+            info = tarfile.TarInfo(f"{number}.txt")
+            info.size = 600
+            tarred.addfile(info, io.BytesIO(bytes([number]) * 600))
+    unpack(archive, tmp_path / "whole")
+    assert len(list((tmp_path / "whole").iterdir())) == 4
+    plain = archive.read_bytes() if mode == "w" else gzip.decompress(archive.read_bytes())
+    third = 2 * (512 + 1024)
+    flipped = bytearray(plain)
+    flipped[third + 3] ^= 1
+    for number, content in enumerate((plain[:third], plain[: third + 100], bytes(flipped))):
+        damaged = tmp_path / f"damaged{number}.tar"
+        damaged.write_bytes(content if mode == "w" else gzip.compress(content))
+        with pytest.raises(DataError, match="damaged"):
+            unpack(damaged, tmp_path / f"out{number}")
+        assert not (tmp_path / f"out{number}").exists()
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as zipped:
+        zipped.writestr("inside.txt", "x")
+    archive = tmp_path / "outer.tar"
+    with tarfile.open(archive, "w") as tarred:
+        for name, content in (("first.txt", b"1"), ("inner.zip", inner.getvalue())):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tarred.addfile(info, io.BytesIO(content))
+    unpack(archive, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["first.txt", "inner.zip"]

@@ -143,7 +143,7 @@ def _continue(url: str, part: Path, task: Task) -> bool:
             task.advance(-have)
             part.unlink(missing_ok=True)  # before the state changes: old bytes must never meet new validators
             write_atomic(_state(part), json.dumps(seen | ({"total": str(total)} if total else {})).encode())
-        while piece := response.read(_PIECE):
+        while piece := response.read1(_PIECE):  # what came before a reset is kept
             # A full disk is named as such: only what the network does is worth another attempt.
             with naming(part), open(part, "ab") as file:
                 file.write(piece)

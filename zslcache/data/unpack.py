@@ -55,7 +55,9 @@ def unpack(archive: Path, folder: Path, progress: Progress = SILENT) -> Path:
 
 def _members(archive: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
     """Name, size and content of every file; folders are made on the way, anything else is refused."""
-    if zipfile.is_zipfile(archive):
+    with open(archive, "rb") as file:  # zipfile.is_zipfile would also find a zip at the end of a tar
+        zipped_archive = file.read(2) == b"PK"
+    if zipped_archive:
         with zipfile.ZipFile(archive) as zipped:
             for info in zipped.infolist():
                 kind = stat.S_IFMT(info.external_attr >> 16)
@@ -71,6 +73,17 @@ def _members(archive: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
                 raise _refused(archive, member.name)
             if member.isreg() and (content := tarred.extractfile(member)) is not None:
                 yield member.name, member.size, content
+        _read_to_the_end(tarred)
+
+
+def _read_to_the_end(tarred: tarfile.TarFile) -> None:
+    """tarfile takes a damaged header for the end of the archive, and never reads gzip's checksum behind it."""
+    assert tarred.fileobj is not None
+    tarred.fileobj.seek(tarred.offset)
+    if tarred.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it breaks off in the middle")
+    while tarred.fileobj.read(1 << 20):
+        pass
 
 
 def _write(source: IO[bytes], target: Path) -> None:
