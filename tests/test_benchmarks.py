@@ -62,7 +62,7 @@ class Download:
         return att_splits(list(CLASSES[name]) if name != "flo" else None, STRENGTHS, **parts)
 
     def res101(self) -> dict[str, np.ndarray]:
-        return res101([f"/BS/x/work//data/{self.images.name}/{name}" for name in self.names], self.labels)
+        return res101([f"/BS/x/xian//data/{self.images.name}/{name}" for name in self.names], self.labels)
 
 
 Maker = Callable[[str], Download]
@@ -310,7 +310,7 @@ def test_the_published_features_are_enough_to_begin(tmp_path, fake):
     made = fake("cub")
     features = save(tmp_path / "res101.mat", made.res101())
     dataset = prepare(tmp_path / "home", "cub", None, splits=made.splits, features=features)
-    assert dataset.images.names[0] == f"BS/x/work/data/images/{made.names[0]}"
+    assert dataset.images.names[0] == f"BS/x/xian/data/images/{made.names[0]}"
     assert dataset.labels.tolist() == made.labels.tolist()
     with pytest.raises(NotFoundError, match="is gone"):
         dataset.images.read(0)

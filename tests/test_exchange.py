@@ -164,7 +164,7 @@ def test_imported_rows_are_matched_by_name_not_by_place(tmp_path):
 
 
 def test_a_mat_is_read_by_its_own_reader(tmp_path, monkeypatch):
-    foreign = [f"/BS/somebody/work//data/{name}" for name in names(IMAGES)]
+    foreign = [f"/BS/somebody/xian//data/{name}" for name in names(IMAGES)]
     reader = SimpleNamespace(read_features=lambda path: (truth(IMAGES, (5,)), LABELS, tuple(foreign)))
     monkeypatch.setitem(sys.modules, "zslcache.data.xlsa17", reader)
     (tmp_path / "res101.mat").write_bytes(b"")
@@ -269,7 +269,7 @@ def test_matching_names_against_the_rule_in_its_plain_form(images, given_names):
 def test_names_of_other_systems():
     images = ["CUB/images/001.A/x.jpg", "CUB/images/002.B/x.jpg"]
     assert match_names(
-        ["/BS/work//CUB/images/002.B/x.jpg", r"C:\data\CUB\images\001.A\x.jpg", "x.jpg", "001.A/x.jpg"], images
+        ["/BS/xian//CUB/images/002.B/x.jpg", r"C:\data\CUB\images\001.A\x.jpg", "x.jpg", "001.A/x.jpg"], images
     ).tolist() == [1, 0, -1, 0]
 
 

@@ -136,7 +136,7 @@ def test_any_indices_give_a_valid_split_or_an_error(tmp_path, indices):
 
 
 def test_features_are_rows_with_labels_from_zero(tmp_path):
-    files = [f"/BS/x/work//data/{n}.jpg" for n in "abcd"]
+    files = [f"/BS/x/xian//data/{n}.jpg" for n in "abcd"]
     path = save(tmp_path / "res101.mat", res101(files, np.array([2, 0, 1, 1])))
     features, labels, names = read_features(path)
     assert features.dtype == np.float32
